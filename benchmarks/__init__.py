@@ -1,0 +1,1 @@
+"""What each promise of speed costs, measured as ratios."""

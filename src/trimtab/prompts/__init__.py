@@ -1,0 +1,1 @@
+"""Prompt files, the identity of a version, and rendering it: pure."""
