@@ -1,0 +1,1 @@
+"""What is measured of a prompt's traffic, and how an experiment is read."""

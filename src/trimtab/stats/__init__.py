@@ -1,0 +1,1 @@
+"""Statistics from sums: sequential tests, intervals, quantiles and power; pure functions."""
