@@ -1,0 +1,1 @@
+"""Alembic's migrations of the registry's database, applied by `database.migrate`."""
