@@ -1,0 +1,1 @@
+"""The model providers: calling them, and what their calls cost."""
