@@ -1,0 +1,1 @@
+"""The autopilot: it watches running plans by their evidence and moves them."""

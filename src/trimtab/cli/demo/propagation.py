@@ -1,0 +1,80 @@
+"""How fast a pointer move reaches a running client, measured while the traffic runs."""
+
+import threading
+import time
+from datetime import datetime
+from typing import Any
+
+from trimtab.cli.api import Api, pointer_path
+from trimtab.errors import TrimtabError
+from trimtab.prompts.version import version_from_identity
+from trimtab.sdk.client import Client
+from trimtab.sdk.snapshot import Snapshot
+
+PROMPT = "demo.scratch"
+ENVIRONMENT = "dev"
+MOVES = 220
+EVERY_S = 0.18
+
+
+def scratch_identity(word: str) -> dict[str, Any]:
+    """The identity of a one-word prompt."""
+    version = version_from_identity(
+        {
+            "kind": "prompt",
+            "engine": "jinja2/1",
+            "messages": [{"role": "user", "template": word}],
+            "model": "openai/gpt-4o-2024-11-20",
+        }
+    )
+    return version.identity
+
+
+class Propagation:
+    """Moves a pointer again and again and times the client that follows it.
+
+    A move counts from the time its revision was published (written in its transaction, just before
+    the commit) until the client, in this process, serves it.
+    """
+
+    def __init__(self, api: Api, *, url: str, key: str) -> None:
+        self._api = api
+        self._client = Client(url, key, cache_dir="", environment=ENVIRONMENT)
+        self._client.on_change(self._swapped)
+        self._delays_ms: dict[int, float] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="propagation", daemon=True)
+        self.moves = 0
+
+    def start(self) -> None:
+        """Register the scratch prompt and begin to move it."""
+        items = [
+            {"prompt": PROMPT, "identity": scratch_identity(word)} for word in ("ping", "pong")
+        ]
+        self._api.post("/api/v1/push", {"items": items[:1]})
+        self._api.post("/api/v1/push", {"items": items[1:]})
+        self._thread.start()
+
+    def stop(self) -> list[float]:
+        """End; gives the delays in ms, one a move that the client saw."""
+        self._stop.set()
+        self._thread.join(timeout=10)
+        self._client.close()
+        return sorted(self._delays_ms.values())
+
+    def _swapped(self, snapshot: Snapshot) -> None:
+        now = time.time()
+        published = datetime.fromisoformat(snapshot.block.published_at).timestamp()
+        self._delays_ms.setdefault(snapshot.revision, (now - published) * 1000)
+
+    def _run(self) -> None:
+        versions = ["1.0.0", "1.1.0"]
+        while self.moves < MOVES and not self._stop.is_set():
+            body = {"ref": versions[self.moves % 2], "why": "measuring how fast a move arrives"}
+            try:
+                self._api.post(f"{pointer_path(ENVIRONMENT, PROMPT)}/promotions", body)
+                self.moves += 1
+            except TrimtabError:
+                self._stop.wait(0.2)  # the server is being killed and started again
+                continue
+            self._stop.wait(EVERY_S)

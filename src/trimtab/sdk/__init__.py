@@ -1,0 +1,1 @@
+"""What an application installs: decisions and rendering from memory, events sent in the back."""

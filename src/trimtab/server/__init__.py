@@ -1,0 +1,1 @@
+"""The server: HTTP for people, for applications, and for events."""

@@ -1,0 +1,219 @@
+"""Decisions on the wire: payload, stream, bodies for our SDK; features, sub for GrowthBook's."""
+
+import random
+import re
+import time
+from collections.abc import AsyncIterator, Callable
+
+from trimtab.errors import Forbidden, NotFound, TrimtabError, Unauthorized, UnknownVersion
+from trimtab.gateway.http import (
+    JSON_TYPE,
+    Header,
+    Receive,
+    Scope,
+    Send,
+    StreamAborted,
+    answer,
+    answer_problem,
+    bearer,
+    request_headers,
+)
+from trimtab.gateway.relay import while_connected
+from trimtab.registry.principals import Principal
+from trimtab.server.hub import Edition, Hub
+
+PING_S = 10.0
+RECYCLE_S = (300.0, 600.0)  # streams are cut and opened anew: half-open lines would last for ever
+DATA_LINE = 64 * 1024  # one SDK's reader dies of a longer line than 512 KiB
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|,')
+
+CORS: tuple[Header, ...] = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"x-sse-support, etag"),
+)
+STREAM_HEADERS: tuple[Header, ...] = (
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+)
+
+
+class Delivery:
+    """The routes that answer from memory.
+
+    Args:
+        hub: The newest editions.
+        authenticate: The principal of a token; raises `Unauthorized`.
+        body: The canonical bytes of a version by full sha; None if it is not registered.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        *,
+        authenticate: Callable[[str | None], Principal],
+        body: Callable[[str], bytes | None],
+    ) -> None:
+        self._hub = hub
+        self._authenticate = authenticate
+        self._body = body
+
+    async def payload(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """`GET /api/v1/payload`: with bodies for a `render` key, without for a `decide` key."""
+        headers = request_headers(scope)
+        principal = self._authenticate(bearer(headers))
+        environment = _environment(principal)
+        edition = self._hub.edition(environment)
+        full = "render" in principal.scopes
+        if not full:
+            principal.require("decide", environment)
+        await _answer_edition(send, headers, edition, edition.full if full else edition.decision)
+
+    async def bodies(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """`GET /api/v1/bodies/{sha}`: one identity object, immutable."""
+        principal = self._authenticate(bearer(request_headers(scope)))
+        principal.require("render")
+        sha = scope["path"].rpartition("/")[2]
+        content = self._body(sha) if re.fullmatch("[0-9a-f]{64}", sha) else None
+        if content is None:
+            raise UnknownVersion(f"no version has the sha {sha[:80]!r}; give all 64 hex digits")
+        cache = (b"cache-control", b"private, max-age=31536000, immutable")
+        await answer(send, 200, [JSON_TYPE, cache, (b"etag", f'"{sha}"'.encode())], content)
+
+    async def features(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """`GET /api/features/{client_key}`: the decision part, for GrowthBook's SDKs."""
+        environment = self._client_environment(scope)
+        edition = self._hub.edition(environment)
+        sse = (b"x-sse-support", b"enabled")
+        await _answer_edition(
+            send, request_headers(scope), edition, edition.decision, extra=(*CORS, sse)
+        )
+
+    async def stream(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """`GET /api/v1/stream`: the snapshot first, then every change, without bodies."""
+        principal = self._authenticate(bearer(request_headers(scope)))
+        environment = _environment(principal)
+        principal.require("render", environment)
+        stream = self._hold(environment, send, event=b"payload", ping=b": ping\n\n", retry_ms=1000)
+        await while_connected(receive, stream)
+
+    async def sub(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """`GET /sub/{client_key}`: the same for GrowthBook's SDKs; 401 is the only refusal."""
+        environment = self._client_environment(scope)
+        stream = self._hold(
+            environment, send, event=b"features", ping=b"data: \n\n", retry_ms=10_000, extra=CORS
+        )
+        await while_connected(receive, stream)
+
+    def _client_environment(self, scope: Scope) -> str:
+        """The environment of the key in the path; any trouble with it is 401."""
+        key = scope["path"].rpartition("/")[2]
+        try:
+            principal = self._authenticate(key)
+            principal.require("decide")
+            return _environment(principal)
+        except TrimtabError as error:
+            raise Unauthorized(
+                "the client key in the address is unknown, revoked, or has no scope `decide`;"
+                " `trimtab init` made one for each environment"
+            ) from error
+
+    async def _hold(
+        self,
+        environment: str,
+        send: Send,
+        *,
+        event: bytes,
+        ping: bytes,
+        retry_ms: int,
+        extra: tuple[Header, ...] = (),
+    ) -> None:
+        """Send the current edition and each newer one; ends by being cut, never by an end."""
+        headers = [*STREAM_HEADERS, *extra]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await _piece(send, b"retry: %d\n\n" % retry_ms)
+        async for edition in self._editions(environment):
+            if edition is None:
+                await _piece(send, ping)
+            else:
+                await _piece(send, sse_event(event, edition.revision, edition.decision))
+        raise StreamAborted
+
+    async def _editions(self, environment: str) -> AsyncIterator[Edition | None]:
+        """The current edition, then newer ones; None when it is time for a ping."""
+        held = self._hub.edition(environment)
+        yield held
+        until = time.monotonic() + random.uniform(*RECYCLE_S)  # noqa: S311 - jitter, no secret
+        while time.monotonic() < until:
+            newer = await self._hub.changed(environment, after=held.revision, timeout_s=PING_S)
+            if self._hub.closing:
+                return
+            if newer is not None:
+                held = newer
+            yield newer
+
+
+async def _piece(send: Send, body: bytes) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+def _environment(principal: Principal) -> str:
+    if principal.environment is None:
+        raise Forbidden(
+            f'key "{principal.name}" belongs to no single environment; payloads need a key with the'
+            " scope `render` or `decide`"
+        )
+    return principal.environment
+
+
+async def _answer_edition(
+    send: Send,
+    headers: dict[str, str],
+    edition: Edition,
+    body: bytes,
+    *,
+    extra: tuple[Header, ...] = (),
+) -> None:
+    """Send the bytes with an ETag that stands for them; 304 if the caller has them."""
+    etag = edition.etag
+    sent = [(b"etag", etag.encode()), (b"cache-control", b"no-cache"), *extra]
+    known = [tag.strip().removeprefix("W/") for tag in headers.get("if-none-match", "").split(",")]
+    if etag in known:
+        await send({"type": "http.response.start", "status": 304, "headers": sent})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    await answer(send, 200, [JSON_TYPE, *sent], body)
+
+
+def sse_event(event: bytes, revision: int, data: bytes) -> bytes:
+    """One event; long data is cut between JSON tokens into lines of at most 64 KiB."""
+    lines = b"".join(b"data: " + line + b"\n" for line in cut_json(data, DATA_LINE))
+    return b"id: %d\nevent: %s\n%s\n" % (revision, event, lines)
+
+
+def cut_json(data: bytes, limit: int) -> list[bytes]:
+    """JSON text cut after commas that stand between tokens, in pieces of at most `limit` bytes.
+
+    A single string longer than `limit` stays whole.
+    """
+    if len(data) <= limit:
+        return [data]
+    pieces: list[bytes] = []
+    start = last = 0
+    for token in _TOKENS.finditer(data):
+        if token.group() != b",":
+            continue
+        if token.end() - start > limit and last > start:
+            pieces.append(data[start:last])
+            start = last
+        last = token.end()
+    if len(data) - start > limit and last > start:
+        pieces.append(data[start:last])
+        start = last
+    pieces.append(data[start:])
+    return pieces
+
+
+async def no_route(scope: Scope, _receive: Receive, send: Send) -> None:
+    """A clear 404 for a data path that does not exist."""
+    await answer_problem(send, NotFound(f"no route {scope['method']} {scope['path']}"))
