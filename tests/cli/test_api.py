@@ -76,7 +76,7 @@ def api(replies: ThreadingHTTPServer) -> Iterator[Api]:
 
 
 def test_a_problem_becomes_an_error_with_the_server_s_words_status_and_facts(api: Api) -> None:
-    with pytest.raises(ServerRefused, match="^it moved$") as caught:
+    with pytest.raises(ServerRefused, match=r"^it moved$") as caught:
         api.get("/stale")
 
     assert caught.value.status == 409
@@ -91,7 +91,7 @@ def test_what_is_no_trimtab_server_is_named_as_such(api: Api, path: str) -> None
 
 
 def test_a_failure_of_another_form_shows_what_there_is(api: Api) -> None:
-    with pytest.raises(ServerRefused, match="answered 500: .*something else"):
+    with pytest.raises(ServerRefused, match=r"answered 500: .*something else"):
         api.get("/odd")
 
 

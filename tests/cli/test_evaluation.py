@@ -104,12 +104,12 @@ def test_a_provider_that_is_away_is_trouble_and_no_verdict(
     ids=["yaml", "no scorer", "bad pattern", "no dataset", "other prompt"],
 )
 def test_a_suite_that_cannot_be_run_is_one_clear_error(
-    suite: Path, released: str, prompts: Path, provider_url: str, text: str, said: str
+    suite: Path, released: str, prompts: Path, *, text: str, said: str
 ) -> None:
     suite.write_text(text)
     path = str(prompts / f"{released}.prompt")
 
-    result = run("eval", str(suite), "--ref", path, "--provider-url", provider_url, "--no-record")
+    result = run("eval", str(suite), "--ref", path, "--no-record")
 
     assert result.exit_code == 2
     assert said in result.stderr

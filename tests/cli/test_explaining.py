@@ -1,5 +1,6 @@
 import json
 from datetime import UTC, datetime
+from os import urandom
 from urllib.request import Request, urlopen
 
 from tests.cli.conftest import Running
@@ -22,7 +23,7 @@ def test_a_request_is_told_from_decision_to_feedback(server: Running, released: 
 
 
 def test_a_request_that_nobody_knows_is_trouble(server: Running) -> None:
-    result = run("explain", "no/such request", env=server.env())
+    result = run("explain", "no such request", env=server.env())
 
     assert result.exit_code == 2
     assert result.stderr.startswith("trimtab: no event names the request")
@@ -33,7 +34,7 @@ def _send(server: Running, prompt: str) -> str:
     version = run_json("show", f"{prompt}@dev", env=server.env())
     moment = datetime.now(UTC)
     now_ns = int(moment.timestamp() * 1e9)
-    request_id, *ids = (uuid7(now_ns + n, n.to_bytes(10, "big")) for n in range(3))
+    request_id, *ids = (uuid7(now_ns, urandom(10)) for _ in range(3))
     common = {
         "request_id": request_id,
         "occurred_at": moment.isoformat().replace("+00:00", "Z"),
@@ -51,7 +52,7 @@ def _send(server: Running, prompt: str) -> str:
         "status": "ok",
         "latency_ms": 120.0,
     }
-    feedback = {**common, "kind": "feedback", "event_id": ids[1], "thumb": "up"}
+    feedback = {**common, "kind": "feedback", "event_id": ids[1], "name": "thumb", "value": 1.0}
     body = json.dumps([generation, feedback]).encode()
     headers = {
         "authorization": f"Bearer {server.keys['app-dev']}",
@@ -59,5 +60,5 @@ def _send(server: Running, prompt: str) -> str:
     }
     request = Request(f"{server.url}/api/v1/events", body, headers)  # noqa: S310 - loopback
     with urlopen(request) as answer:  # noqa: S310 - the same
-        assert json.load(answer)["accepted"] == 2
+        assert json.load(answer)["rejected"] == []
     return request_id

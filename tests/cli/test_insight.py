@@ -14,7 +14,8 @@ def test_the_status_shows_what_is_live_by_whom_and_why(server: Running, released
     assert released in run("status", env=server.env()).stdout
 
 
-def test_the_status_of_a_past_time_shows_what_was(server: Running, released: str) -> None:
+@pytest.mark.usefixtures("released")
+def test_the_status_of_a_past_time_shows_what_was(server: Running) -> None:
     result = run_json("status", "--at", "2020-01-01T00:00:00+01:00", env=server.env())
 
     assert [each["prompts"] for each in result["environments"]] == [[], [], []]
@@ -36,9 +37,8 @@ def test_the_audit_log_tells_the_newest_first(server: Running, released: str) ->
     assert "promote" in run("audit", "list", "--prompt", released, env=server.env()).stdout
 
 
-def test_the_chain_holds_and_a_head_kept_elsewhere_is_held_against_it(
-    server: Running, released: str
-) -> None:
+@pytest.mark.usefixtures("released")
+def test_the_chain_holds_and_a_head_kept_elsewhere_is_held_against_it(server: Running) -> None:
     newest = run_json("audit", "list", "--limit", "1", env=server.env())["rows"][0]
     head = f"{newest['seq']}:{newest['hash']}"
 

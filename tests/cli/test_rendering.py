@@ -1,5 +1,4 @@
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -119,7 +118,6 @@ def test_hostile_templates_take_no_more_than_fifty_megabytes(tmp_path: Path) -> 
     assert json.loads(codes) == [2] * len(HOSTILE)
     per_unit = 1024 if sys.platform != "darwin" else 1
     assert int(grown) * per_unit < 50 * 1024 * 1024
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss > 0
 
 
 @pytest.mark.parametrize(

@@ -132,7 +132,7 @@ def test_a_plan_that_needs_consent_waits_and_the_same_file_finds_its_draft(
     ids=lambda text: text if " " not in text else None,
 )
 def test_a_plan_that_cannot_be_is_one_clear_error_and_is_not_written_down(
-    server: Running, plan_file: Path, released: str, old: str, new: str, said: str
+    server: Running, plan_file: Path, released: str, *, old: str, new: str, said: str
 ) -> None:
     plan_file.write_text(plan_file.read_text().replace(old, new))
 

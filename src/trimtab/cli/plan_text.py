@@ -153,8 +153,8 @@ def _readings(report: Mapping[str, Any]) -> list[JsonObject]:
 
 def _evidence(reading: Mapping[str, Any]) -> str:
     return (
-        f"breach e = {number(reading['e_breach'])}, harm e = {number(reading['e_harm'])}, "
-        f"shown from {number(reading['threshold'])}"
+        f"breach e = {reading['e_breach']:.3g}, harm e = {reading['e_harm']:.3g}, "
+        f"shown from {reading['threshold']:.3g}"
     )
 
 

@@ -160,10 +160,9 @@ def resume(plan_id: str, *, why: str, session: Session) -> None:
 
 
 def _move(session: Session, plan_id: str, verb: str, *, why: str) -> None:
-    document = session.api.post(f"/api/v1/plans/{segment(plan_id)}/{verb}", {"why": why})
-    record = document.get("plan", document)
+    record = session.api.post(f"/api/v1/plans/{segment(plan_id)}/{verb}", {"why": why})
     session.out.show(
-        document,
+        record,
         lambda: session.out.line(
             f"plan {record['id']} for {record['prompt']} in {record['environment']}: "
             f"{record['status']}"

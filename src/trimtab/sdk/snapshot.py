@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from trimtab.errors import MissingUnit, UnknownVersion
+from trimtab.errors import UnknownVersion
 from trimtab.prompts.template import CompiledTemplate, compile_version
 from trimtab.prompts.version import Version, version_from_identity
 from trimtab.routing.evaluator import Context, Decision, Table, compile_table
@@ -114,19 +114,7 @@ class Snapshot:
 
     def decide(self, prompt: str, context: Context) -> Decision:
         """The decision for a context; in a strict environment a missing unit id is an error."""
-        decision = self.table.decide(prompt, context)
-        if decision.reason == "no_unit" and self.block.strict_units:
-            unit = self.unit_of(prompt)
-            raise MissingUnit(
-                f"prompt {prompt!r} is divided by {unit} in {self.block.environment!r} and the"
-                f" call names no {unit}_id; pass {unit}_id=…, or set strict_units = false"
-            )
-        return decision
-
-    def unit_of(self, prompt: str) -> str:
-        """The unit kind of the prompt's running plan; `request` without one."""
-        plans = self.block.prompts[prompt].plans
-        return self.block.plans[plans[0]].unit if plans else "request"
+        return self.table.decide(prompt, context)
 
     def pinned(self, prompt: str, reference: str) -> Decision:
         """The decision that serves a version by reference (sha:…, semver or tag), reason `pin`."""

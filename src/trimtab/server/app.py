@@ -209,4 +209,4 @@ def serve(
 
     server.on_started = (lambda: on_ready(address)) if on_ready is not None else None
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(server.serve(sockets=[sock]))
+        server.run(sockets=[sock])

@@ -221,7 +221,7 @@ def _key_routes(workspace: Workspace, routes: APIRouter) -> None:
     def keys(request: Request) -> Response:
         """All keys without their secrets; needs the scope `admin`."""
         principal_of(workspace, request).require("admin")
-        return reply({"keys": principals.keys()})
+        return reply({"keys": principals.list_keys()})
 
     @routes.post("/keys", tags=["keys"])
     def create(body: KeyBody, request: Request) -> Response:

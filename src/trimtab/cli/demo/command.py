@@ -18,6 +18,7 @@ from trimtab.cli.demo.story import PROMPT, Story
 from trimtab.cli.demo.summary import candidate, harmful, quantile, show
 from trimtab.errors import TrimtabError
 
+WIDTH = 140  # where no terminal says how wide it is
 EXAMPLES = "examples/support"
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
@@ -63,6 +64,8 @@ def demo(
 ) -> None:
     """Tell the story; the help text above is what users read."""
     console = Console(stderr=as_json, highlight=False)
+    if not console.is_terminal:
+        console = Console(stderr=as_json, highlight=False, width=WIDTH)
     try:
         with Stage(data, port=port, seed=seed, rate=rate) as stage:
             run = Run(stage, examples or find_examples(), console=console, chaos=chaos)
@@ -104,7 +107,7 @@ class Run:
         moves.start()
         self._roll_out(story, "1.1.0", "a good candidate")
         self._roll_out(story, "1.2.0", "a harmful candidate")
-        delays = moves.stop()
+        delays = moves.finish()
         traffic = stage.stop_traffic()
         return self._result(story, delays, traffic)
 

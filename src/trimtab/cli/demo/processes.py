@@ -90,6 +90,11 @@ class Process:
         return child.returncode
 
     @property
+    def pid(self) -> int:
+        """Its process id; 0 before it was started."""
+        return self._child.pid if self._child is not None else 0
+
+    @property
     def alive(self) -> bool:
         """Whether it runs."""
         return self._child is not None and self._child.poll() is None

@@ -13,8 +13,9 @@ from trimtab.sdk.snapshot import Snapshot
 
 PROMPT = "demo.scratch"
 ENVIRONMENT = "dev"
-MOVES = 220
-EVERY_S = 0.18
+MOVES = 240
+EVERY_S = 0.12
+FINISH_S = 40.0
 
 
 def scratch_identity(word: str) -> dict[str, Any]:
@@ -55,10 +56,11 @@ class Propagation:
         self._api.post("/api/v1/push", {"items": items[1:]})
         self._thread.start()
 
-    def stop(self) -> list[float]:
-        """End; gives the delays in ms, one a move that the client saw."""
+    def finish(self) -> list[float]:
+        """Make the moves that are left; gives the delays in ms, one a move the client saw."""
+        self._thread.join(timeout=FINISH_S)
         self._stop.set()
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=FINISH_S)
         self._client.close()
         return sorted(self._delays_ms.values())
 
