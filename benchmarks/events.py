@@ -23,6 +23,7 @@ EVENTS = 40_000
 A_BATCH = 200
 UNITS = 3_000
 PLAN = FoldPlan(
+    environment="prod",
     plan_id="01990000-0000-7000-8000-000000000000",
     unit="thread",
     epochs={1: 1000},

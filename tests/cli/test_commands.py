@@ -99,7 +99,7 @@ def test_a_missing_option_is_a_usage_error_that_points_to_the_help() -> None:
 
 
 def test_with_json_an_error_is_a_document_too() -> None:
-    result = run("ls", "--json")
+    result = run("keys", "create", "ana", "--scope", "read", "--json")
 
     assert result.exit_code == 2
     assert json.loads(result.stdout)["error"]["code"] == "config"

@@ -20,6 +20,7 @@ UNIT_KEY = make_unit_key(b"installation secret")
 PLAN_ID = "plan-1"
 PLAN = FoldPlan(
     plan_id=PLAN_ID,
+    environment="prod",
     unit="user",
     epochs={1: 1000, 2: 2500, 3: 5000},
     series=[

@@ -1,3 +1,4 @@
+import math
 import signal
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +21,7 @@ from trimtab.stats.quantiles import BucketHistogram
 
 from .samples import (
     NOW,
+    PLAN,
     PLAN_ID,
     Sender,
     calm,
@@ -139,6 +143,49 @@ def test_a_commit_holds_at_most_a_thousand_events(tmp_path: Path) -> None:
     assert report == FoldReport(events=4_500, unreadable=4_500, commits=5)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"event_id": "zz"},
+        {"unit_key": "nobody"},
+        {"occurred_at": "today"},
+        {"received_at": "yesterday"},
+        {"latency_ms": 1e300},
+        {"cost_usd": 1e300},
+        {"input_tokens": 2**70},
+        {"epoch": 2**70},
+        {"value": 1e300},
+    ],
+)
+def test_a_damaged_line_is_left_out_and_stops_nothing(
+    tmp_path: Path, damage: dict[str, object]
+) -> None:
+    first, second = lines_of([Sender().generation(unit, "control") for unit in ("u", "v")])
+    spoilt = msgspec.json.encode({**msgspec.json.decode(first), **damage})
+    write_journal(tmp_path / "journals", [spoilt, second])
+    one = fold(tmp_path)
+
+    report = one.step()
+
+    assert (report.events, report.unreadable) == (2, 1)
+    assert side(one._evidence, "control").n_units == 1
+
+
+def test_evidence_is_behind_until_every_journal_was_read_to_its_end(tmp_path: Path) -> None:
+    now = 100.0
+    journals = tmp_path / "journals"
+    one = Fold(Evidence(tmp_path / "e.db"), journals, plans=plans, monotonic=lambda: now)
+    assert one.behind_s() == math.inf
+
+    write_journal(journals, lines_of([Sender().generation("u", "control")]))
+    one.step()
+    now += 3.0
+    assert one.behind_s() == 3.0
+
+    one.step()
+    assert one.behind_s() == 0.0
+
+
 def test_a_piece_that_another_process_has_folded_changes_nothing(tmp_path: Path) -> None:
     lines = lines_of([Sender().generation("u", "control")])
     write_journal(tmp_path / "journals", lines)
@@ -195,6 +242,46 @@ def test_events_that_their_plan_does_not_place_are_counted_and_left_out(tmp_path
     assert one.step().unknown_plan == 6
     assert one._evidence.totals([PLAN_ID]) == {PLAN_ID: []}
     assert sum(version.n for version in one._evidence.rollup("prod")) == 6
+
+
+def test_a_plan_by_request_counts_every_request_as_a_unit(tmp_path: Path) -> None:
+    sender = Sender()
+    by_request = msgspec.structs.replace(PLAN, unit="request")
+    events = []
+    for _ in range(3):
+        unit = {"unit_kind": "request", "request_id": sender.event_id()}
+        call = sender.generation(unit["request_id"], "treatment", flagged=True) | unit
+        events += [sender.exposure(unit["request_id"], "treatment") | unit, call]
+    write_journal(tmp_path / "journals", lines_of(events))
+    evidence = Evidence(tmp_path / "e.db")
+
+    Fold(evidence, tmp_path / "journals", plans=lambda _: {PLAN_ID: by_request}).step()
+
+    found = side(evidence, "treatment")
+    assert (found.n_units, found.new_units, found.n_requests) == (3, 3, 3)
+    assert found.first_k["flagged"] == {0: 3}
+
+
+def test_one_exposure_and_many_generations_are_one_unit(tmp_path: Path) -> None:
+    sender = Sender()
+    calls = [sender.generation("u", "control", flagged=True) for _ in range(5)]
+
+    evidence = fold_of(tmp_path, [*calls[:2], sender.exposure("u", "control"), *calls[2:]])
+
+    found = side(evidence, "control")
+    assert (found.n_units, found.new_units, found.n_requests) == (1, 1, 5)
+    assert (found.k["flagged"], found.first_k["flagged"]) == (5, {0: 1})
+
+
+def test_events_of_another_environment_count_in_no_plan_of_this_one(tmp_path: Path) -> None:
+    write_journal(
+        tmp_path / "journals",
+        lines_of([Sender().generation("u", "treatment")], environment="dev"),
+    )
+    one = fold(tmp_path)
+
+    assert one.step().unknown_plan == 1
+    assert one._evidence.totals([PLAN_ID]) == {PLAN_ID: []}
 
 
 def test_ids_older_than_nine_days_are_forgotten(tmp_path: Path) -> None:

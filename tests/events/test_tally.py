@@ -1,12 +1,15 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trimtab.events.tally import Entry, Side, Unit, count, first_exposure
 from trimtab.events.totals import EpochTotals
+from trimtab.stats.eprocess import conditional_chance
 
-from .samples import PLAN, PLAN_ID, Sender, Sent, calm, fold_of, side
+from .samples import PLAN, PLAN_ID, Sender, Sent, calm, fold_of, lines_of, side
 
 
 def flagged(sender: Sender, unit: str, variant: str, epoch: int) -> Sent:
@@ -183,3 +186,44 @@ def by_the_words(
             cell = cells.setdefault((epoch, variant), {})
             cell[earlier] = cell.get(earlier, 0) + 1
     return cells
+
+
+class Totals:
+    """Sides in memory."""
+
+    def __init__(self) -> None:
+        self.sides: dict[tuple[int, str], Side] = {}
+
+    def side(self, plan_id: str, epoch: int, variant: str) -> Side:
+        assert plan_id == PLAN_ID
+        return self.sides.setdefault((epoch, variant), Side())
+
+
+def test_a_share_that_is_taken_back_leaves_counted_units_out_of_the_test() -> None:
+    """Cells of an earlier epoch with as large a share or a larger one have no chance at all."""
+    epochs = {1: 1000, 2: 5000, 3: 1000, 4: 7000}
+    plan = msgspec.structs.replace(PLAN, epochs=epochs)
+    totals = Totals()
+    send = Sender()
+    units: dict[str, Unit] = {}
+    for unit, variant, epoch in [
+        ("back", "control", 2),
+        ("back", "control", 3),  # smaller share: certain to be control again
+        ("back", "treatment", 4),  # counts with what was known since epoch 2
+        ("out", "treatment", 2),
+        ("out", "control", 3),  # its side is known: no news
+        ("quiet", "control", 3),
+    ]:
+        [line] = lines_of([flagged(send, unit, variant, epoch)])
+        entry = msgspec.json.decode(line, type=Entry)
+        count(entry, plan, units.setdefault(unit, first_exposure(entry)), totals)
+
+    cells = {key: side.first_k["flagged"] for key, side in totals.sides.items() if side.first_k}
+    assert cells == {
+        (2, "control"): {0: 1},
+        (3, "control"): {2: 1, 0: 1},
+        (4, "treatment"): {2: 1},
+        (2, "treatment"): {0: 1},
+    }
+    assert conditional_chance(epochs[3], epochs[2]) is None
+    assert conditional_chance(epochs[4], epochs[2]) == 0.4

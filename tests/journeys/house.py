@@ -11,6 +11,7 @@ import openai
 from trimtab import Client
 from trimtab.cli.api import Api, HttpTransport, pointer_path
 from trimtab.cli.demo.processes import Process, free_port, wait_until_ready
+from trimtab.cli.demo.story import generation
 from trimtab.prompts.files import build_set, parse_prompt_file
 from trimtab.workspace.init import initialise
 
@@ -121,7 +122,8 @@ class House:
         """Make a version live, through dev and with an approval where one is needed."""
         asked: dict[str, Any] = {}
         for place in dict.fromkeys(("dev", environment)):
-            body = {"ref": version, "why": "journey"}
+            now = generation(self.admin, place, name)
+            body = {"ref": version, "expected_generation": now, "why": "journey"}
             asked = self.admin.post(f"{pointer_path(place, name)}/promotions", body)
             if asked["status"] == "pending":
                 path = f"/api/v1/promotions/{asked['id']}/approvals"

@@ -27,7 +27,7 @@ ENDED = {"completed", "rolled_back", "aborted"}
 def prompt_file(system: str) -> str:
     return (
         "---\nmodel: openai/gpt-4o-2024-11-20\nvariables:\n"
-        "  question: {type: string, trusted: false}\n---\n"
+        "  user_tier: {type: string}\n  question: {type: string, trusted: false}\n---\n"
         f'{{% message role="system" %}}{system}{{% endmessage %}}\n'
         '{% message role="user" %}{{ question }}{% endmessage %}\n'
     )
@@ -64,13 +64,17 @@ def garden(tmp_path: Path) -> Iterator[House]:
         provider.terminate()
 
 
-def traffic_of(house: House, folder: Path) -> Process:
-    module = ["-m", "trimtab.testing.traffic", "--base-url", f"{house.url}/v1"]
-    options = ["--key", house.secrets["app-prod"], "--prompt", PROMPT, "--seed", "5"]
+@pytest.fixture
+def traffic(garden: House, tmp_path: Path) -> Iterator[Process]:
+    """Conversations for the garden; the test starts them."""
+    module = ["-m", "trimtab.testing.traffic", "--base-url", f"{garden.url}/v1"]
+    options = ["--key", garden.secrets["app-prod"], "--prompt", PROMPT, "--seed", "5"]
     rate = ["--rate", "50", "--no-history", "--variables", "{}"]
-    process = Process("traffic", [*module, *options, *rate], log=folder / "traffic.log")
-    process.start()
-    return process
+    process = Process("traffic", [*module, *options, *rate], log=tmp_path / "traffic.log")
+    try:
+        yield process
+    finally:
+        process.terminate()
 
 
 def history(house: House) -> int:
@@ -101,18 +105,17 @@ def look(house: House, plan_id: str) -> dict[str, Any]:
 
 
 def test_strangers_prompts_meet_their_fate_through_a_killed_server(
-    garden: House, tmp_path: Path
+    garden: House, traffic: Process
 ) -> None:
     garden.push(PROMPT, prompt_file(BEFORE))
     garden.promote(PROMPT, "1.0.0")
-    traffic = traffic_of(garden, tmp_path)
+    traffic.start()
 
     harmless = roll_out(garden, HARMLESS, chaos=True)
     harmful = roll_out(garden, HARMFUL)
 
     os.kill(traffic.pid, signal.SIGTERM)
     final = eventually(lambda: last_line(traffic), what="the traffic's last line")
-    traffic.terminate()
     assert harmless["detail"]["plan"]["status"] == "completed", harmless["end"]
     assert harmful["detail"]["plan"]["status"] == "rolled_back", harmful["end"]
     assert harmful["end"]["evidence"]["assessment"]["verdict"] == "breach"

@@ -123,8 +123,10 @@ class Life(RuleBasedStateMachine):
         return self.house.registry.board.status().at - self.taken_back_at < timedelta(minutes=10)
 
     def _taken_back(self) -> None:
-        """A plan loses its candidate; without one the pointer goes back."""
-        if self.candidate is None:
+        """A plan loses its candidate; without one the pointer goes back. Either is marked."""
+        if self.candidate is not None:
+            self.marked.add(self.candidate)
+        else:
             target = self.last_good
             assert self.live is not None
             assert target is not None

@@ -1,6 +1,12 @@
 import pytest
 
-from trimtab.errors import Forbidden, NothingToRollBackTo, StaleGeneration, UnknownPrompt
+from trimtab.errors import (
+    Forbidden,
+    NothingToRollBackTo,
+    PolicyNotMet,
+    StaleGeneration,
+    UnknownPrompt,
+)
 from trimtab.registry.principals import AUTOPILOT
 from trimtab.registry.status import PromptStatus
 from trimtab.registry.takebacks import TakenBack
@@ -140,6 +146,63 @@ def test_a_rollback_right_after_the_autopilots_spares_the_baseline(
     done = _rollback(house)
 
     assert (done.already, done.live) == (True, shas[2])
+
+
+@pytest.mark.parametrize("by", ["autopilot", "person"])
+def test_a_candidate_that_was_taken_back_is_not_gone_back_to(
+    house: House, shas: list[str], by: str
+) -> None:
+    plan = house.start("1.1.0")
+    if by == "person":
+        _rollback(house)
+    else:
+        house.registry.progress.take_back(AUTOPILOT, plan.id, why="flagged twice as often")
+
+    status = _status(house)
+    assert status.last_good is not None
+    assert status.last_good.sha == shas[0]
+    assert _rollback(house, again=True).live == shas[0]
+
+
+def test_a_plain_abort_and_a_kill_leave_no_mark(house: House, shas: list[str]) -> None:
+    house.registry.progress.abort(house.admin, house.start("1.1.0").id)
+    house.start("1.1.0")
+    _kill(house)
+    _unkill(house)
+
+    assert _rollback(house).live == shas[1]
+
+
+def test_a_candidate_that_was_taken_back_may_be_tried_again_with_a_warning(
+    house: House, shas: list[str]
+) -> None:
+    house.registry.progress.take_back(AUTOPILOT, house.start("1.1.0").id, why="a false alarm")
+    draft = house.registry.plans.create(house.admin, house.plan_file("1.1.0"))
+
+    started = house.registry.plans.start(house.admin, draft.id)
+
+    [warning] = started.warnings
+    assert warning == (
+        'candidate "1.1.0" was taken back in dev before; this plan tries it again, and completing '
+        "it clears the mark"
+    )
+    house.registry.progress.finish(AUTOPILOT, draft.id)
+    house.promote("1.2.0")
+    assert _rollback(house).live == shas[1]
+
+
+@pytest.mark.usefixtures("shas")
+def test_a_candidate_taken_back_below_must_be_promoted_there_again(house: House) -> None:
+    house.registry.progress.take_back(AUTOPILOT, house.start("1.1.0").id, why="slower")
+
+    with pytest.raises(PolicyNotMet, match=r"1\.1\.0 was taken back in dev"):
+        house.registry.plans.start(house.admin, _staged_plan(house))
+
+
+def _staged_plan(house: House) -> str:
+    """A draft of 1.1.0 in staging, where 1.2.0 is live."""
+    house.promote("1.2.0", "staging")
+    return house.registry.plans.create(house.admin, house.plan_file("1.1.0", "staging")).id
 
 
 def test_a_kill_serves_the_last_good_and_moves_no_pointer(house: House, shas: list[str]) -> None:

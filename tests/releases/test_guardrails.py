@@ -73,7 +73,8 @@ def test_a_breach_says_its_numbers() -> None:
     reading = one(judged(totals(side(n=250, k=60), side(n=750, k=60))))
 
     assert reading.reason.startswith(
-        "treatment has 60 of 120 first events, at most 40.0 are tolerated on average: evidence "
+        "60 of the 120 units with a flagged answer were treated; 1.5 times the control's rate "
+        "would mean about 40.0 (evidence "
     )
 
 
@@ -89,16 +90,20 @@ def test_harm_within_the_tolerance_is_inconclusive_and_marked() -> None:
 
     assert reading.verdict == "inconclusive"
     assert reading.harm_shown
-    assert reading.reason.startswith("treatment has 520 of 1720 first events: worse than")
+    assert reading.reason.startswith("worse than the control (evidence ")
+    assert reading.reason.endswith("520 of the 1720 units with a flagged answer were treated")
 
 
 def test_little_traffic_is_inconclusive() -> None:
     assert judged(totals(side(n=20, k=2), side(n=60, k=6))).verdict == "inconclusive"
 
 
-@pytest.mark.parametrize(("n_treatment", "n_control"), [(0, 100), (100, 0), (0, 0)])
+@pytest.mark.parametrize(
+    ("n_treatment", "n_control", "lacking"),
+    [(0, 100, "treatment"), (100, 0, "control"), (0, 0, "treatment and control")],
+)
 def test_a_side_without_requests_in_the_current_epoch_is_no_data(
-    n_treatment: int, n_control: int
+    n_treatment: int, n_control: int, lacking: str
 ) -> None:
     before = totals(side(n=100, k=5), side(n=300, k=15))
     now = totals(side(n=n_treatment, k=0), side(n=n_control, k=0), epoch=2)
@@ -106,7 +111,7 @@ def test_a_side_without_requests_in_the_current_epoch_is_no_data(
     reading = one(judged(before, now))
 
     assert reading.verdict == "no_data"
-    assert "epoch 2" in reading.reason
+    assert reading.reason == f"no request of {lacking} counts for it in epoch 2 yet"
 
 
 def test_a_plan_that_has_counted_nothing_has_no_data_and_no_numbers() -> None:
@@ -116,6 +121,17 @@ def test_a_plan_that_has_counted_nothing_has_no_data_and_no_numbers() -> None:
     assert reading.effect == Undefined(reason="no_traffic")
     assert reading.fixed_n_power == Undefined(reason="no_traffic")
     assert reading.treatment.rate is None
+
+
+@pytest.mark.parametrize("rule", [FLAGGED, SLOW])
+def test_without_a_treated_request_there_is_no_effect(rule: Guardrail) -> None:
+    slow = {"latency_p95": {0: 40}, "latency_p95:tolerance": {0: 40}, "flagged_rate": {0: 40}}
+    latency = {"latency_ms": BucketHistogram.of([100.0]).encode()}
+    control = side(n=300, k=40, first_k=slow, histograms=latency)
+
+    reading = one(judged(totals(side(n=0, k=0), control), rules=(rule,)))
+
+    assert reading.effect == Undefined(reason="no_traffic")
 
 
 def test_a_breach_outlasts_an_epoch_without_data() -> None:
@@ -134,7 +150,9 @@ def test_a_split_that_is_not_the_planned_one_is_a_fault_of_every_rule() -> None:
 
     assert [each.verdict for each in found.readings] == ["fault", "fault"]
     assert found.split.e_srm >= 100
-    assert found.split.fault.startswith("2000 of 10000 units came to treatment")
+    assert found.split.fault.startswith(
+        "the split is wrong: 2000 of 10000 units came to treatment, the plan's shares give 2500"
+    )
 
 
 def test_units_on_both_sides_are_a_fault_from_ten_and_one_per_cent_on() -> None:
@@ -146,7 +164,9 @@ def test_units_on_both_sides_are_a_fault_from_ten_and_one_per_cent_on() -> None:
 
     assert (few.verdict, many.verdict) == ("inconclusive", "fault")
     assert rare.split.fault == ""
-    assert many.split.fault == "11 of 1000 units of epoch 1 were seen on both sides"
+    assert many.split.fault == (
+        "the split is wrong: 11 of 1000 units of epoch 1 were seen on both sides"
+    )
 
 
 def test_a_breach_is_worse_than_a_fault() -> None:

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from tests.releases.histories import history
+from tests.releases.histories import history, life
 from trimtab.errors import Conflict, PolicyNotMet
 from trimtab.releases.promotion import (
     Approval,
@@ -119,3 +119,9 @@ def test_a_promotion_waits_until_nothing_is_missing(
 def test_a_settled_promotion_stays_as_it_is(status: PromotionStatus) -> None:
     with pytest.raises(Conflict, match=f"promotion is {status} already"):
         next_status(status, refused=False, wants=[])
+
+
+def test_a_candidate_that_its_plan_took_back_stands_as_taken_back() -> None:
+    moves, marks = life("A", "B", "C", "-B")
+
+    assert standing(moves, "B", marks=marks) == "taken_back"

@@ -4,9 +4,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from trimtab.releases.guardrails import Assessment, Reading, SideReading, Split, Verdict
+from trimtab.releases.guardrails import Assessment, Reading, SideReading, Split
 from trimtab.releases.ramp import Action, Position, next_action
 from trimtab.releases.rollout import Guardrail, Plan, Step
+from trimtab.releases.verdict import Verdict
 from trimtab.stats.undefined import Undefined
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -64,6 +65,8 @@ def act(
     step: int = 0,
     held_s: float = 60.0,
     treated: int = 200,
+    paused: bool = False,
+    behind_s: float = 0.0,
     plan: dict[str, Any] | None = None,
     **changes: Any,
 ) -> Action:
@@ -72,12 +75,14 @@ def act(
         epoch=1,
         step_started_at=NOW - timedelta(seconds=held_s),
         n_treated_in_step=treated,
+        is_paused=paused,
     )
     return next_action(
         msgspec.structs.replace(PLAN, **(plan or {})),
         position,
         assessed(reading(verdict, **changes), verdict=verdict),
         now=NOW,
+        behind_s=behind_s,
     )
 
 
@@ -87,8 +92,8 @@ def test_a_step_that_is_held_and_treated_enough_is_left(verdict: Verdict) -> Non
 
     assert (action.kind, action.step) == ("advance", 1)
     assert action.why == (
-        "step 1 of 2 at 10 %: 60.0 of 60 s held, 200 of 100 units treated and no guardrail is "
-        "breached; going to 25 %"
+        "step 1 of 2 at 10 %: held for 60.0 s (at least 60), 200 units treated (at least 100), "
+        "no guardrail breached; going to 25 %"
     )
 
 
@@ -97,7 +102,7 @@ def test_a_step_needs_both_its_hold_and_its_units(held_s: float, treated: int) -
     action = act("pass", held_s=held_s, treated=treated)
 
     assert action.kind == "hold"
-    assert f"{held_s:.1f} of 60 s held, {treated} of 100 units treated" in action.why
+    assert f"held for {held_s:.1f} s (at least 60), {treated} units treated" in action.why
 
 
 def test_the_last_step_ends_the_plan() -> None:
@@ -117,6 +122,34 @@ def test_a_breach_takes_the_candidate_back_at_any_moment(held_s: float) -> None:
 
 def test_a_plan_may_pause_at_a_breach_instead() -> None:
     assert act("breach", plan={"on_breach": "hold"}).kind == "pause"
+
+
+def test_a_breach_takes_the_candidate_of_a_paused_plan_back_too() -> None:
+    assert act("breach", paused=True).kind == "roll_back"
+
+
+def test_a_paused_plan_that_only_pauses_at_a_breach_stays_paused() -> None:
+    action = act("breach", paused=True, plan={"on_breach": "hold"})
+
+    assert action.kind == "hold"
+    assert action.why.endswith("paused; guardrail flagged_rate > 1.5x is breached: as counted")
+
+
+@pytest.mark.parametrize("verdict", ["fault", "no_data", "inconclusive", "pass"])
+def test_nothing_but_a_breach_moves_a_paused_plan(verdict: Verdict) -> None:
+    assert act(verdict, paused=True).kind == "hold"
+
+
+def test_a_ramp_does_not_climb_on_evidence_that_is_behind() -> None:
+    assert act("pass", behind_s=5.0).kind == "advance"
+
+    late = act("pass", behind_s=7.2)
+
+    assert (late.kind, late.why) == ("hold", "step 1 of 2 at 10 %: the evidence is 7 s behind")
+
+
+def test_evidence_that_is_behind_still_takes_a_candidate_back() -> None:
+    assert act("breach", behind_s=600.0).kind == "roll_back"
 
 
 def test_of_several_breaches_the_strongest_is_named() -> None:

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.releases.histories import history, naive_state
+from tests.releases.histories import history, life, naive_state
 from trimtab.errors import PlanRunning, StaleGeneration
 from trimtab.releases.release import (
+    Mark,
     Move,
     PointerState,
     Policy,
@@ -16,7 +17,8 @@ from trimtab.releases.release import (
     replay,
 )
 
-STEPS = st.lists(st.sampled_from(["A", "B", "C", "D", "+B", "+D", "back", "back"]), max_size=30)
+WORDS = ["A", "B", "C", "D", "+B", "+D", "-A", "-B", "-C", "-E", "back", "back"]
+STEPS = st.lists(st.sampled_from(WORDS), max_size=30)
 
 
 def test_before_any_release_nothing_is_live() -> None:
@@ -54,21 +56,45 @@ def test_the_newest_good_release_counts_not_the_first_one_made() -> None:
     assert state.last_good == "A"
 
 
+def test_a_candidate_taken_back_by_its_plan_cannot_be_last_good() -> None:
+    state = replay(*life("A", "B", "C", "-B"))
+
+    assert (state.live, state.last_good, state.marked) == ("C", "A", frozenset("B"))
+
+
+def test_a_candidate_never_released_is_marked_too() -> None:
+    state = replay(*life("A", "B", "-E"))
+
+    assert (state.last_good, state.marked) == ("A", frozenset("E"))
+
+
+@pytest.mark.parametrize("again", ["B", "+B"])
+def test_releasing_a_taken_back_candidate_clears_its_mark(again: str) -> None:
+    state = replay(*life("A", "B", "C", "-B", again, "C"))
+
+    assert (state.last_good, state.marked) == ("B", frozenset())
+
+
+def test_a_candidate_marked_where_it_went_live_is_refused() -> None:
+    with pytest.raises(ValueError, match="candidate B is marked at move 2, which made it live"):
+        replay(history("A", "B"), [Mark(generation=2, sha="B")])
+
+
 @given(STEPS)
 def test_every_history_leaves_what_a_look_at_the_whole_of_it_finds(steps: list[str]) -> None:
-    moves = history(*steps)
+    for length in range(len(steps) + 1):
+        moves, marks = life(*steps[:length])
+        state = replay(moves, marks)
 
-    for length in range(len(moves) + 1):
-        state = replay(moves[:length])
-
-        assert (state.live, state.last_good, set(state.marked)) == naive_state(moves[:length])
+        assert (state.live, state.last_good, set(state.marked)) == naive_state(moves, marks)
 
 
 @given(STEPS)
 def test_what_a_rollback_goes_to_was_released_is_unmarked_and_not_live(steps: list[str]) -> None:
-    moves = history(*steps)
-    state = replay(moves)
+    moves, marks = life(*steps)
+    state = replay(moves, marks)
 
+    assert state.live not in state.marked
     assert state.last_good is None or (
         state.last_good in {move.sha for move in moves}
         and state.last_good not in state.marked
@@ -80,11 +106,11 @@ def test_what_a_rollback_goes_to_was_released_is_unmarked_and_not_live(steps: li
 def test_rolling_back_for_ever_ends_and_leaves_every_other_release_marked(
     steps: list[str],
 ) -> None:
-    moves = history(*steps, *["back"] * 10)
-    state = replay(moves)
+    moves, marks = life(*steps, *["back"] * 10)
+    state = replay(moves, marks)
 
     assert state.last_good is None
-    assert {move.sha for move in moves} - {state.live} == state.marked - {state.live}
+    assert {move.sha for move in moves} - {state.live} <= state.marked
 
 
 def altered(move: Move, **changes: Any) -> Move:

@@ -2,7 +2,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tests.releases.histories import START, history
+from tests.releases.histories import START, history, life
 from trimtab.errors import NothingToRollBackTo, StaleGeneration
 from trimtab.releases.release import Move, replay
 from trimtab.releases.takeback import (
@@ -182,3 +182,20 @@ def test_killing_twice_is_killing_once() -> None:
 def test_a_kill_of_what_is_no_longer_live_shows_the_other_move() -> None:
     with pytest.raises(StaleGeneration, match="generation 2, not 1"):
         kill_step(history("A", "B"), None, prompt="a", from_generation=1)
+
+
+def test_a_call_that_names_a_candidate_taken_back_by_its_plan_is_done_already() -> None:
+    moves, marks = life("A", "B", "C", "-B")
+
+    done = rollback_step(
+        moves,
+        None,
+        prompt="a",
+        plan_running=False,
+        from_generation=2,
+        again=False,
+        now=NOW,
+        marks=marks,
+    )
+
+    assert done == "already"

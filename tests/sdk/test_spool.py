@@ -5,12 +5,34 @@ from trimtab.sdk.spool import Spool
 
 
 def test_batches_wait_in_the_order_they_came(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "spool")
+    spool = Spool(tmp_path / "spool", max_bytes=32)  # an eighth is joined: these are too large
 
     spool.put(b"first\n")
     spool.put(b"second\n")
 
     assert [path.read_bytes() for path in spool.waiting()] == [b"first\n", b"second\n"]
+
+
+def test_a_long_outage_leaves_few_files(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+
+    for number in range(500):
+        spool.put(b'{"event": %d}\n' % number)
+
+    (path,) = spool.waiting()
+    assert path.read_bytes().split() == [
+        word for n in range(500) for word in (b'{"event":', b"%d}" % n)
+    ]
+
+
+def test_a_batch_delivered_by_another_process_is_not_written_again(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.put(b"first\n")
+    spool.waiting()[0].unlink()
+
+    spool.put(b"second\n")
+
+    assert [path.read_bytes() for path in spool.waiting()] == [b"second\n"]
 
 
 def test_a_later_process_goes_on_where_the_earlier_one_stopped(tmp_path: Path) -> None:

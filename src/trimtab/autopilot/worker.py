@@ -1,12 +1,11 @@
 """The autopilot's threads: one folds and decides, one joins outcomes, one keeps the lake tidy."""
 
-import logging
 import threading
 from collections.abc import Callable, Sequence
 
 import msgspec
 
-logger = logging.getLogger("trimtab")
+from trimtab.autopilot.complaints import Complaints
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,8 +22,9 @@ class Worker:
     A job that fails is logged and tried again at its next time: the others go on.
     """
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(self, jobs: Sequence[Job], *, complaints: Complaints | None = None) -> None:
         self._jobs = jobs
+        self._complaints = complaints or Complaints()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -45,8 +45,11 @@ class Worker:
 
     def _loop(self, job: Job) -> None:
         while not self._stop.is_set():
+            about = f"the job {job.name!r}"
             try:
                 job.run()
-            except Exception:
-                logger.exception("the job %r failed; it runs again in %g s", job.name, job.every_s)
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next run may do
+                self._complaints.add(about, error)
+            else:
+                self._complaints.settle(about)
             self._stop.wait(job.every_s)

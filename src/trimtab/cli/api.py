@@ -13,6 +13,7 @@ from trimtab.sdk.http import Connection
 
 DEFAULT_URL = "http://127.0.0.1:8321"
 TIMEOUT_S = 60.0
+KEY_FROM = "TRIMTAB_KEY (or --key): `trimtab init` printed keys, `trimtab keys create` makes more"
 
 JsonObject = dict[str, Any]  # JSON as the routes give it
 
@@ -91,10 +92,16 @@ def open_folder(folder: Path, key: str) -> Transport:
 
 
 class Api:
-    """The management routes, with problems raised as errors."""
+    """The management routes, with problems raised as errors.
 
-    def __init__(self, transport: Transport) -> None:
+    Args:
+        transport: Carries the requests.
+        has_key: Whether it acts with a key; without one it may read at most.
+    """
+
+    def __init__(self, transport: Transport, *, has_key: bool = True) -> None:
         self._transport = transport
+        self._has_key = has_key
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> JsonObject:
         """Read; values of None are left out of the query."""
@@ -113,8 +120,11 @@ class Api:
         """Send one request and give the object that answers it.
 
         Raises:
+            ConfigError: It changes something, and no key is given.
             ServerRefused: The answer is a problem; message, status and code are the server's.
         """
+        if method != "GET" and not self._has_key:
+            raise ConfigError(f"no key is given, and acting needs one; set {KEY_FROM}")
         status, document = self._transport.request(method, path, body)
         if not isinstance(document, dict):
             raise ServerRefused(
@@ -153,6 +163,8 @@ def _refusal(status: int, document: JsonObject) -> ServerRefused:
     if not isinstance(message, str):
         # Not of the problem form: show what there is.
         message = f"the server answered {status}: {str(message or document)[:500]}"
+    if status == 401:
+        message = f"{message}; set {KEY_FROM}"
     facts = {
         name: value
         for name, value in document.items()

@@ -128,7 +128,7 @@ def find_root(path: Path) -> Path:
 
 
 def registered_includes(files: Iterable[PromptFile], session: Session) -> Registered:
-    """What the files include by `NAME@…`; asks the server only if one does and there is a key."""
+    """What the files include by `NAME@…`; asks a server if one does and one is named."""
     found = Registered()
     for written in sorted({name for file in files for name in file.includes if "@" in name}):
         if session.can_ask:

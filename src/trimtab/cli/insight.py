@@ -1,6 +1,6 @@
 """`trimtab status` and `trimtab audit`: what runs where, and what was decided by whom."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import click
@@ -32,11 +32,26 @@ def status(*, at: str | None, environment: str | None, session: Session) -> None
     session.out.show(document, lambda: _print_status(session.out, document))
 
 
-@click.group
+class _ListsByItself(click.Group):
+    """A group whose `list` may be left out."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `list` where no command is named."""
+        own: Collection[str] = ctx.help_option_names
+        if not args or (args[0].startswith("-") and args[0] not in own):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_ListsByItself)
 def audit() -> None:
     """Read the audit log, or check its chain.
 
-    Every decision is a row whose hash covers the row before it, from the first one on.
+    Every decision is a row whose hash covers the row before it, from the first one on. Without a
+    command it lists the newest.
+
+    Example:  trimtab audit --limit 20
+              trimtab audit verify
     """
 
 

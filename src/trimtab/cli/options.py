@@ -10,7 +10,6 @@ import click
 
 from trimtab.cli.api import DEFAULT_URL, Api, HttpTransport, open_folder
 from trimtab.cli.output import Output
-from trimtab.errors import ConfigError
 
 Command = Callable[..., Any]  # click calls commands by keyword; each one types its own
 
@@ -25,16 +24,12 @@ class Session:
 
     @property
     def can_ask(self) -> bool:
-        """Whether a key is given, so that a server can be asked."""
-        return bool(self._key)
+        """Whether a server or a folder is named, by a key at least, so that it can be asked."""
+        return bool(self._key or self._url or self._data)
 
     @property
     def api(self) -> Api:
-        """The management routes.
-
-        Raises:
-            ConfigError: No key is given.
-        """
+        """The management routes; without a key, those that read."""
         if self._api is None:
             self._api = self._open()
         return self._api
@@ -45,14 +40,10 @@ class Session:
             self._api.close()
 
     def _open(self) -> Api:
-        if not self._key:
-            raise ConfigError(
-                "no key is given; set TRIMTAB_KEY (or --key) to one that `trimtab init` printed or "
-                "`trimtab keys create` made"
-            )
+        key = self._key or ""
         if self._data is not None:
-            return Api(open_folder(self._data, self._key))
-        return Api(HttpTransport(self._url or DEFAULT_URL, self._key))
+            return Api(open_folder(self._data, key), has_key=bool(key))
+        return Api(HttpTransport(self._url or DEFAULT_URL, key), has_key=bool(key))
 
 
 json_option = click.option(
@@ -68,7 +59,11 @@ _SERVER_OPTIONS = (
         help=f"Address of the server.  [default: {DEFAULT_URL}]",
     ),
     click.option(
-        "--key", envvar="TRIMTAB_KEY", show_envvar=True, metavar="KEY", help="API key to act with."
+        "--key",
+        envvar="TRIMTAB_KEY",
+        show_envvar=True,
+        metavar="KEY",
+        help="API key; reading from the server's own machine needs none.",
     ),
     click.option(
         "--data",

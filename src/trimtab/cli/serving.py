@@ -85,6 +85,9 @@ def serve(folder: Path, *, host: str, port: int, make: bool, out: Output) -> Non
     _check_port(host, port)
     workspace = Workspace.open(folder)
 
+    for provider, variable in workspace.settings.unset_keys.items():
+        out.note(f'trimtab: {variable} is not set; provider "{provider}" is called without a key')
+
     def ready(url: str) -> None:
         if out.as_json:
             click.echo(out.compact({"url": url, "data": str(folder), **made}))

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,8 @@ class Database:
         self._writer = writer
         self._reader = reader
         self._turn = threading.Lock()
+        # A database that nobody closed lets go of its file when it is collected.
+        weakref.finalize(self, _dispose, writer, reader)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -66,6 +69,11 @@ class Database:
     ) -> None:
         """Close."""
         self.close()
+
+
+def _dispose(*engines: Engine) -> None:
+    for engine in engines:
+        engine.dispose()
 
 
 def open_database(where: str | Path) -> Database:

@@ -9,6 +9,7 @@ deleted must its commits be on disk for sure: `sync`.
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -66,6 +67,8 @@ class Evidence:
         self._prepare()
         self._reader = _connect(path)
         self._reader.execute("PRAGMA query_only = ON")
+        # A store that nobody closed lets go of its file when it is collected.
+        weakref.finalize(self, _close, self._writer, self._reader)
 
     def close(self) -> None:
         """Close the file."""
@@ -235,6 +238,11 @@ class Evidence:
             )
         self._writer.executescript(TABLES)
         self._writer.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def _close(*connections: sqlite3.Connection) -> None:
+    for connection in connections:
+        connection.close()
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -4,10 +4,11 @@ Pure rules over rows that `events.rows` loads and stores. The rule of `Tally.fir
 the guardrails of plans by user or thread exact: see the module `stats.eprocess` for the test.
 """
 
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import msgspec
 
+from trimtab.events.schema import Count, Duration, Money, Value
 from trimtab.events.totals import FoldPlan, Series, SideTotals
 from trimtab.stats.quantiles import BucketHistogram
 
@@ -21,11 +22,18 @@ FAILED = frozenset({"upstream_error", "timeout", "cut_stream"})
 SHIFTS = {"latency_ms": 1000.0, "input_tokens": 500.0, "output_tokens": 200.0, "cost_usd": 0.001}
 
 
+EventId = Annotated[str, msgspec.Meta(min_length=36, max_length=36)]
+UnitKey = Annotated[str, msgspec.Meta(min_length=32, max_length=32)]
+
+
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """What the fold reads of a journal line; columns as in `events.schema`."""
+    """What the fold reads of a journal line; columns as in `events.schema`.
+
+    Bounds are those of the door, held again: one damaged line must not stop the fold for ever.
+    """
 
     kind: str
-    event_id: str
+    event_id: EventId
     occurred_at: str
     received_at: str
     environment: str
@@ -34,21 +42,21 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None = None
     sha: str | None = None
     plan_id: str | None = None
-    epoch: int | None = None
+    epoch: Count | None = None
     variant: str | None = None
     unit_kind: str | None = None
-    unit_key: str | None = None
+    unit_key: UnitKey | None = None
     request_id: str | None = None
     status: str | None = None
     flagged: bool | None = None
-    latency_ms: float | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cost_usd: float | None = None
+    latency_ms: Duration | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    cost_usd: Money | None = None
     model_asked: str | None = None
     model_answered: str | None = None
     name: str | None = None
-    value: float | None = None
+    value: Value | None = None
 
     @property
     def at(self) -> str:
@@ -159,9 +167,10 @@ class Sides(Protocol):
 
 
 def is_placed(entry: Entry, plan: FoldPlan | None) -> bool:
-    """Whether an event says enough to count in its plan: unit, epoch and side are the plan's."""
+    """Whether an event counts in its plan: environment, unit, epoch and side are the plan's."""
     return (
         plan is not None
+        and entry.environment == plan.environment
         and entry.epoch in plan.epochs
         and entry.variant in {CONTROL, TREATMENT}
         and entry.unit_key is not None

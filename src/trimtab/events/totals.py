@@ -27,9 +27,13 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class FoldPlan(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the fold needs of a plan; `epochs` maps an epoch to treatment's share in 1/10,000."""
+    """What the fold needs of a plan; `epochs` maps an epoch to treatment's share in 1/10,000.
+
+    Events of another environment than the plan's do not count: their sender's key has no say there.
+    """
 
     plan_id: str
+    environment: str
     unit: UnitKind
     epochs: dict[int, int]
     series: list[Series]

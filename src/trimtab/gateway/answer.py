@@ -4,21 +4,26 @@ from typing import Any
 
 import msgspec
 
-from trimtab.sdk.prompt import reply_fields, usage_fields
+from trimtab.sdk.reply import names, origin_fields, reply_fields, text_length, usage_fields
 
 
 class StreamFacts:
-    """Collects the event columns of a streamed chat completion, chunk by chunk."""
+    """Collects the event columns of a streamed chat completion, chunk by chunk.
 
-    def __init__(self) -> None:
+    Args:
+        readable: Whether its events can be read at all (not in a coding we do not know).
+    """
+
+    def __init__(self, *, readable: bool = True) -> None:
+        self._readable = readable
         self.chunks = 0
         self.done = False
-        self.failed = False
+        self.failed: str | None = None
         self._chars = 0
         self._first: dict[str, Any] = {}
         self._usage: dict[str, Any] = {}
         self._reasons: list[str] = []
-        self._tool_calls: set[tuple[int, int]] = set()
+        self._tool_calls: set[tuple[str, str]] = set()
         self._refused = False
 
     def read(self, data: bytes) -> bool:
@@ -32,26 +37,30 @@ class StreamFacts:
             return False  # not ours to judge: passed on as it came
         if not isinstance(chunk, dict):
             return False
-        if "error" in chunk:
-            self.failed = True
+        if chunk.get("error"):
+            self.failed = named_error(chunk["error"])
         self._first = self._first or chunk
         usage = chunk.get("usage")
         if isinstance(usage, dict):
             self._usage = usage
-        choices = chunk.get("choices") or []
+        choices = chunk.get("choices")
+        if not isinstance(choices, list):
+            return False
         for choice in choices:
-            self._choice(choice)
+            if isinstance(choice, dict):
+                self._choice(choice)
         self.chunks += bool(choices)
         return bool(usage) and not choices
 
     def _choice(self, choice: dict[str, Any]) -> None:
-        delta = choice.get("delta") or {}
-        self._chars += len(delta.get("content") or "")
-        self._refused = self._refused or bool(delta.get("refusal"))
-        for call in delta.get("tool_calls") or ():
-            self._tool_calls.add((choice.get("index", 0), call.get("index", 0)))
-        if choice.get("finish_reason"):
-            self._reasons.append(choice["finish_reason"])
+        delta = choice.get("delta")
+        if isinstance(delta, dict):
+            self._chars += text_length(delta.get("content"))
+            self._refused = self._refused or bool(delta.get("refusal"))
+            for call in delta.get("tool_calls") or ():
+                at = call.get("index", 0) if isinstance(call, dict) else 0
+                self._tool_calls.add((str(choice.get("index", 0)), str(at)))
+        self._reasons += names([choice.get("finish_reason")])
 
     @property
     def complete(self) -> bool:
@@ -59,13 +68,13 @@ class StreamFacts:
         return self.done or bool(self._reasons)
 
     def fields(self) -> dict[str, Any]:
-        """The event columns known by now."""
+        """The event columns known by now; none of a stream that could not be read."""
+        if not self._readable:
+            return {}
         flagged = self._refused or "content_filter" in self._reasons
         found = {
-            "model_answered": self._first.get("model"),
-            "response_id": self._first.get("id"),
-            "system_fingerprint": self._first.get("system_fingerprint"),
-            "finish_reasons": self._reasons or None,
+            **origin_fields(self._first),
+            "finish_reasons": names(self._reasons) or None,
             "flagged": flagged if self.complete else None,
             "output_chars": self._chars,
             "output_chunks": self.chunks,
@@ -87,10 +96,14 @@ def whole_fields(body: bytes) -> dict[str, Any]:
 def error_type(body: bytes) -> str:
     """The `type` or `code` in an OpenAI-shaped error body, else `unknown`."""
     try:
-        error = msgspec.json.decode(body).get("error", {})
-    except (msgspec.DecodeError, AttributeError):
+        document = msgspec.json.decode(body)
+    except msgspec.DecodeError:
         return "unknown"
+    return named_error(document.get("error") if isinstance(document, dict) else None)
+
+
+def named_error(error: object) -> str:
+    """The `type` or `code` of an OpenAI error object, else `unknown`."""
     if not isinstance(error, dict):
         return "unknown"
-    found = error.get("type") or error.get("code") or "unknown"
-    return str(found)[:80]
+    return str(error.get("type") or error.get("code") or "unknown")[:80]

@@ -1,11 +1,13 @@
 """The application of the gateway: one request, one decision, one answer, one event."""
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from trimtab.errors import BadInput, Forbidden, ProviderError, TrimtabError, Unauthorized
+from trimtab.gateway.calls import Answering, OpenCalls, ServerEnding
 from trimtab.gateway.exchange import Exchange
 from trimtab.gateway.http import (
     ClientGone,
@@ -19,15 +21,17 @@ from trimtab.gateway.http import (
     read_body,
     request_headers,
 )
-from trimtab.gateway.relay import relay_stream, relay_whole, while_connected
+from trimtab.gateway.relay import relay_stream, relay_whole
 from trimtab.gateway.request import ChatRequest, ModelNotFound, parse_chat, upstream_body
 from trimtab.prompts.reference import parse_reference
 from trimtab.prompts.version import Version
 from trimtab.providers.upstream import Upstream, UpstreamTimeout
 from trimtab.registry.principals import Principal
-from trimtab.routing.evaluator import Context, Decision, check_unit
+from trimtab.routing.evaluator import Context, Decision
 from trimtab.sdk.client import new_id
 from trimtab.sdk.snapshot import Snapshot
+
+logger = logging.getLogger("trimtab")
 
 MAX_BODY = 8 * 1024 * 1024
 REMEMBERED_REQUESTS = 100_000
@@ -74,12 +78,14 @@ class Gateway:
         self._upstreams = upstreams
         self._environments = environments
         self._logged = frozenset(logged_attributes)
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self.calls = OpenCalls()
+        self.events_dropped = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request under `/v1/`."""
-        headers = request_headers(scope)
         try:
+            headers = request_headers(scope)
             environment = self._environment_of(headers)
         except TrimtabError as error:
             await answer_openai(send, error, [])
@@ -117,34 +123,26 @@ class Gateway:
     ) -> None:
         """Serve one completion; whatever happens, one generation event is recorded."""
         exchange = Exchange(environment=environment, request_id=new_id())
-        started = False
-
-        async def watched(message: Any) -> None:  # noqa: ANN401 - ASGI's own message type
-            nonlocal started
-            started = True
-            await send(message)
-
+        answering = Answering(send)
         try:
-            await self._serve(exchange, headers, receive, watched)
+            await self._serve(exchange, headers, receive, answering)
         except ClientGone:
-            exchange.note(status="client_abort")
+            if not answering.complete:
+                exchange.note(status="client_abort")
         except TrimtabError as error:
-            exchange.note(status=failure_status(error), error_type=error.code)
-            if started:
-                raise StreamAborted from error
-            await answer_openai(send, error, exchange.headers)
+            await _failed(exchange, error, answering)
         finally:
             self._finish(exchange)
 
     async def _serve(
         self, exchange: Exchange, headers: dict[str, str], receive: Receive, send: Send
     ) -> None:
-        body = await read_body(receive, limit=MAX_BODY)
+        body = await read_body(receive, limit=MAX_BODY, headers=headers)
         request = parse_chat(body, headers)
         exchange.note(prompt=request.prompt, thread_id=request.thread_id, stream=request.stream)
         self._name_request(exchange, request)
         snapshot = self._snapshot(exchange.environment)
-        decision = self._decide(snapshot, request, exchange.request_id)
+        decision = self._decide(snapshot, request, request.request_id or exchange.request_id)
         exchange.decided(decision, snapshot)
         self._note_unit(exchange, request, decision)
         version = _served(snapshot, decision)
@@ -154,7 +152,7 @@ class Gateway:
         upstream = self._upstream(version, exchange)
         if decision.plan_id is not None:
             self._expose(exchange)
-        await while_connected(receive, _call(upstream, sent, exchange, send, request=request))
+        await self.calls.run(receive, _call(upstream, sent, exchange, send, request=request))
 
     def _decide(self, snapshot: Snapshot, request: ChatRequest, request_id: str) -> Decision:
         if request.reference is not None:
@@ -181,11 +179,10 @@ class Gateway:
         given = request.request_id
         if given is None:
             return
-        check_unit("trimtab.request_id", given)
-        if given in self._seen:
+        if (exchange.environment, given) in self._seen:
             exchange.note(retry_of=given)
             return
-        self._seen[given] = None
+        self._seen[exchange.environment, given] = None
         if len(self._seen) > REMEMBERED_REQUESTS:
             self._seen.popitem(last=False)
         exchange.name(given)
@@ -196,7 +193,7 @@ class Gateway:
             ids = {
                 "user": request.unit_id,
                 "thread": request.thread_id,
-                "request": exchange.request_id,
+                "request": request.request_id or exchange.request_id,  # a retry is the same unit
             }
             exchange.note(unit_kind=kind, unit_id=ids[kind])
         attributes = {k: v for k, v in request.attributes.items() if k in self._logged}
@@ -215,14 +212,32 @@ class Gateway:
 
     def _expose(self, exchange: Exchange) -> None:
         columns = {key: exchange.fields[key] for key in EXPOSURE_COLUMNS if key in exchange.fields}
-        self._record({"kind": "exposure", **stamp(), **columns})
+        self._keep({"kind": "exposure", **stamp(), **columns})
 
     def _finish(self, exchange: Exchange) -> None:
         columns = exchange.finish()
         if columns.get("usage_source"):
             model = columns.get("model_answered") or columns.get("model_asked")
             columns.update(self._price(str(columns.get("provider")), str(model), columns))
-        self._record({"kind": "generation", **stamp(), **columns})
+        self._keep({"kind": "generation", **stamp(), **columns})
+
+    def _keep(self, columns: Columns) -> None:
+        """Record an event; a full disk must not take the application's answers with it."""
+        try:
+            self._record(columns)
+        except TrimtabError as error:
+            self.events_dropped += 1
+            logger.error("an event of %s is lost: %s", columns.get("request_id"), error)  # noqa: TRY400 - the message has it all
+
+
+async def _failed(exchange: Exchange, error: TrimtabError, answering: Answering) -> None:
+    """Tell the caller of an error of ours, or cut the answer that has begun."""
+    cut = answering.started and isinstance(error, ServerEnding)
+    status = "cut_stream" if cut else failure_status(error)
+    exchange.note(status=status, error_type=error.code)
+    if answering.started:
+        raise StreamAborted from error
+    await answer_openai(answering, error, exchange.headers)
 
 
 EXPOSURE_COLUMNS = (

@@ -5,8 +5,10 @@ from typing import Any
 
 import msgspec
 
-from trimtab.errors import BadInput, MalformedBody, NotFound
+from trimtab.errors import BadInput, BadReference, MalformedBody, NotFound
+from trimtab.prompts.reference import check_name
 from trimtab.prompts.version import Version
+from trimtab.sdk.client import check_ids
 
 MODEL_PREFIX = "trimtab/"
 TRIMTAB_KEYS = ("variables", "unit_id", "thread_id", "attributes", "request_id")
@@ -54,6 +56,7 @@ def parse_chat(body: bytes, headers: Mapping[str, str]) -> ChatRequest:
         MalformedBody: Not a JSON object.
         ModelNotFound: `model` is not `trimtab/NAME` or `trimtab/NAME@REFERENCE`.
         FieldRefused: An unknown key under `trimtab`, or header and body disagree on an id.
+        BadUnit: An id is not a non-empty string of at most 256 bytes.
     """
     document = decode_object(body)
     ours = document.get("trimtab", {})
@@ -63,6 +66,9 @@ def parse_chat(body: bytes, headers: Mapping[str, str]) -> ChatRequest:
         if key not in TRIMTAB_KEYS:
             raise FieldRefused(f"`trimtab.{key}` is not known; it takes {', '.join(TRIMTAB_KEYS)}")
     prompt, reference = parse_model(document.get("model"))
+    unit_id, thread_id = _agreed("unit_id", ours, headers), _agreed("thread_id", ours, headers)
+    request_id = _text(ours.get("request_id"), "trimtab.request_id")
+    check_ids(unit_id=unit_id, thread_id=thread_id, request_id=request_id)
     stream_options = document.get("stream_options") or {}
     return ChatRequest(
         prompt=prompt,
@@ -70,9 +76,9 @@ def parse_chat(body: bytes, headers: Mapping[str, str]) -> ChatRequest:
         messages=_messages(document.get("messages", [])),
         fields={key: value for key, value in document.items() if key not in OWN_FIELDS},
         variables=_object(ours, "variables"),
-        unit_id=_agreed("unit_id", ours, headers),
-        thread_id=_agreed("thread_id", ours, headers),
-        request_id=_text(ours.get("request_id"), "trimtab.request_id"),
+        unit_id=unit_id,
+        thread_id=thread_id,
+        request_id=request_id,
         attributes=_object(ours, "attributes"),
         stream=_flag(document, "stream"),
         wants_usage=isinstance(stream_options, dict)
@@ -101,6 +107,10 @@ def parse_model(model: object) -> tuple[str, str | None]:
     name, at, reference = model.removeprefix(MODEL_PREFIX).partition("@")
     if not name or (at and not reference):
         raise ModelNotFound(f'model {model!r} names no prompt; write "trimtab/NAME[@VERSION]"')
+    try:
+        check_name(name)
+    except BadReference as error:
+        raise ModelNotFound(f"model {model[:80]!r} names no prompt: {error}") from error
     return name, reference or None
 
 

@@ -71,6 +71,7 @@ class Upstream:
                 total=None, sock_connect=settings.connect_timeout_s, sock_read=settings.timeout_s
             ),
             auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),  # a provider's cookie would tie users together
             trace_configs=[trace],
         )
 
@@ -109,6 +110,7 @@ class Upstream:
                 self.settings.base_url.rstrip("/") + path,
                 data=body,
                 headers=sent,
+                allow_redirects=False,  # the caller sees it; a POST would become a GET
                 trace_request_ctx=seen,
             )
 

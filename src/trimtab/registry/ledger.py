@@ -1,6 +1,7 @@
 """The ledger: every change is one transaction with its time, its audit rows and its revisions."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -110,6 +111,16 @@ class Ledger:
         self._clock = clock
         self._monotonic = monotonic
         self._listeners: list[Listener] = []
+        self._counting = threading.Lock()
+        self._changes = 0
+
+    @property
+    def changes(self) -> int:
+        """How many changes this process has committed; listeners hear of one that counts already.
+
+        What was read after asking holds as long as the number stays.
+        """
+        return self._changes
 
     def on_publish(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` after every commit that publishes; the answer takes it off again.
@@ -129,6 +140,8 @@ class Ledger:
             yield change
             revisions = change.seal()
         committed = self._monotonic()
+        with self._counting:
+            self._changes += 1
         for environment, revision in revisions.items():
             self._tell(
                 Published(

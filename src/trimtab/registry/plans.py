@@ -185,11 +185,13 @@ class Plans:
             actor.require("operate", record.environment)
             _check_draft(record)
             baseline = self._check_startable(change.connection, record)
+            state = self._pointers.state(change.connection, record.environment, record.prompt)
             frozen = freeze(
                 record.document,
                 baseline_sha=baseline,
                 candidate_sha=record.candidate,
                 history=history,
+                marked=state.marked,
             )
             started = self._freeze(change, record, frozen.plan, actor=actor.name, why=why)
             return Started(plan=started, warnings=frozen.warnings)
@@ -208,6 +210,13 @@ class Plans:
     def running(self) -> list[PlanRecord]:
         """The plans that divide traffic now, paused ones included, oldest first."""
         return self.plans(statuses=RUNNING)
+
+    def watched(self) -> list[tuple[PlanRecord, list[PlanEpoch]]]:
+        """The same with their epochs: what an assessment needs."""
+        with self._database.read() as connection:
+            records = find_plans(connection, statuses=RUNNING)
+            epochs = epochs_of(connection, [record.id for record in records])
+        return [(record, epochs[record.id]) for record in records]
 
     def get(self, plan_id: str) -> PlanDetail:
         """One plan with its epochs, moves and approvals."""

@@ -8,8 +8,23 @@ from sqlalchemy import Connection, RowMapping, func, insert, select
 
 from trimtab.database import tables
 from trimtab.registry.ledger import Change
-from trimtab.releases.release import Move, MoveKind, PointerState, replay
+from trimtab.releases.release import Mark, Move, MoveKind, PointerState, replay
 from trimtab.releases.takeback import Switch
+
+# Moves of a plan that are a verdict on its candidate: a person's, and the autopilot's.
+TAKING_BACK = ("rollback", "take_back")
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """One pointer's moves, oldest first, and the candidates that plans took back beside them."""
+
+    moves: list[Move]
+    marks: list[Mark]
+
+    @property
+    def state(self) -> PointerState:
+        """Where the pointer stands."""
+        return replay(self.moves, self.marks)
 
 
 class Releases(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +42,10 @@ class Pointers:
         self._kept: dict[str, Releases] = {}
 
     def moves(self, connection: Connection, environment: str, prompt: str) -> list[Move]:
-        """One pointer's moves, oldest first, those of an open change included."""
+        """One pointer's moves, oldest first, those of an open change included.
+
+        A reading transaction may be told of moves committed since it began.
+        """
         kept = self._kept.get(environment, Releases())
         table = tables.releases
         query = select(table).where(
@@ -36,11 +54,18 @@ class Pointers:
             table.c.id > kept.last_id,
         )
         rows = connection.execute(query.order_by(table.c.id)).mappings()
-        return [*kept.moves.get(prompt, []), *(_move(row) for row in rows)]
+        return [*kept.moves.get(prompt, []), *map(_move, rows)]
+
+    def history(self, connection: Connection, environment: str, prompt: str) -> History:
+        """One pointer's moves and marks, those of an open change included."""
+        marks = marks_until(connection, environment, None, prompt=prompt)
+        return History(
+            moves=self.moves(connection, environment, prompt), marks=marks.get(prompt, [])
+        )
 
     def state(self, connection: Connection, environment: str, prompt: str) -> PointerState:
         """Where one pointer stands."""
-        return replay(self.moves(connection, environment, prompt))
+        return self.history(connection, environment, prompt).state
 
     def live_sha(self, connection: Connection, environment: str, prompt: str) -> str | None:
         """The sha that is live; None if nothing was released there."""
@@ -58,7 +83,7 @@ class Pointers:
 
         What it reads is kept: calling it inside a change would keep rows that may be rolled back.
         """
-        kept = self._kept.get(environment, Releases())
+        kept = self._seen_by(connection, environment)
         table = tables.releases
         query = select(table).where(table.c.environment == environment, table.c.id > kept.last_id)
         rows = connection.execute(query.order_by(table.c.id)).mappings().all()
@@ -67,8 +92,20 @@ class Pointers:
         moves = dict(kept.moves)
         for row in rows:
             moves[row["prompt"]] = [*moves.get(row["prompt"], []), _move(row)]
-        self._kept[environment] = Releases(last_id=rows[-1]["id"], moves=moves)
+        if kept is self._kept.get(environment, kept):
+            self._kept[environment] = Releases(last_id=rows[-1]["id"], moves=moves)
         return moves
+
+    def _seen_by(self, connection: Connection, environment: str) -> Releases:
+        """What is kept; nothing of it in a transaction that began before the newest move of it.
+
+        Such a one would else make a payload of its own, older revision with moves that came later.
+        """
+        kept = self._kept.get(environment)
+        if kept is None:
+            return Releases()
+        newest = select(tables.releases.c.id).where(tables.releases.c.id == kept.last_id)
+        return kept if connection.execute(newest).scalar() is not None else Releases()
 
 
 def moves_until(connection: Connection, environment: str, at: datetime) -> dict[str, list[Move]]:
@@ -79,6 +116,29 @@ def moves_until(connection: Connection, environment: str, at: datetime) -> dict[
     for row in connection.execute(query.order_by(table.c.id)).mappings():
         moves.setdefault(row["prompt"], []).append(_move(row))
     return moves
+
+
+def marks_until(
+    connection: Connection, environment: str, at: datetime | None, *, prompt: str | None = None
+) -> dict[str, list[Mark]]:
+    """The candidates that plans of an environment took back, by prompt; `at` None = now.
+
+    A kill and a plain abort say nothing of the candidate, so they leave no mark.
+    """
+    moves, plans = tables.plan_moves, tables.plans
+    query = (
+        select(plans.c.prompt, plans.c.candidate, moves.c.generation)
+        .join(plans, plans.c.id == moves.c.plan)
+        .where(plans.c.environment == environment, moves.c.action.in_(TAKING_BACK))
+    )
+    if at is not None:
+        query = query.where(moves.c.at <= at)
+    if prompt is not None:
+        query = query.where(plans.c.prompt == prompt)
+    marks: dict[str, list[Mark]] = {}
+    for name, sha, generation in connection.execute(query.order_by(moves.c.id)):
+        marks.setdefault(name, []).append(Mark(generation=generation, sha=sha))
+    return marks
 
 
 def add_move(

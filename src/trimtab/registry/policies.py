@@ -87,8 +87,9 @@ class Policies:
         )
         if lower is None:
             return facts
-        moves = self._pointers.moves(connection, lower, version.prompt)
-        return msgspec.structs.replace(facts, lower_standing=standing(moves, version.sha))
+        history = self._pointers.history(connection, lower, version.prompt)
+        stands = standing(history.moves, version.sha, marks=history.marks)
+        return msgspec.structs.replace(facts, lower_standing=stands)
 
     def check_approver(
         self,

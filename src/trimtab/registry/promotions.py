@@ -1,6 +1,6 @@
 """Promotions: asking for a version to be live, consenting, and the move itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sqlalchemy import Connection, insert, select, update
 
@@ -72,36 +72,10 @@ class Promotions:
             self._check_movable(
                 change.connection, wanted, environment=environment, expected=expected_generation
             )
-            promotion_id = self._new_id()
-            change.connection.execute(
-                insert(tables.promotions).values(
-                    id=promotion_id,
-                    environment=environment,
-                    prompt=prompt,
-                    sha=wanted.sha,
-                    expected_generation=expected_generation,
-                    actor=actor.name,
-                    why=why,
-                    evidence={},
-                    status="pending",
-                    requested_at=change.at,
-                )
-            )
-            promotion = self._read(change.connection, promotion_id)
-            change.record(
-                actor.name,
-                "request_promotion",
-                environment=environment,
-                prompt=prompt,
-                details={
-                    "promotion": promotion_id,
-                    "sha": wanted.sha,
-                    "version": wanted.version,
-                    "expected_generation": expected_generation,
-                    "missing": promotion.missing,
-                    "why": why,
-                },
-            )
+            promotion = self._open(
+                change, wanted, environment=environment, expected=expected_generation,
+                actor=actor.name, why=why,
+            )  # fmt: skip
             return self._settle(change, promotion, by=actor.name)
 
     def approve(self, actor: Principal, promotion_id: str, *, why: str = "") -> Promotion:
@@ -203,6 +177,37 @@ class Promotions:
                 f"(generation {expected}); there is nothing to promote"
             )
 
+    def _open(
+        self,
+        change: Change,
+        wanted: VersionRecord,
+        *,
+        environment: str,
+        expected: int,
+        actor: str,
+        why: str,
+    ) -> Promotion:
+        """Write a request down."""
+        promotion_id = self._new_id()
+        change.connection.execute(
+            insert(tables.promotions).values(
+                id=promotion_id,
+                environment=environment,
+                prompt=wanted.prompt,
+                sha=wanted.sha,
+                expected_generation=expected,
+                actor=actor,
+                why=why,
+                evidence={},
+                status="pending",
+                requested_at=change.at,
+            )
+        )
+        promotion = self._read(change.connection, promotion_id)
+        facts = {"expected_generation": expected, "missing": promotion.missing}
+        self._note(change, actor, "request_promotion", promotion, why=why, facts=facts)
+        return promotion
+
     def _overtaken(self, change: Change, promotion: Promotion) -> StaleGeneration | None:
         """The error of a promotion that another move overtook."""
         return overtaken_by(
@@ -249,24 +254,12 @@ class Promotions:
             "suites_passed": sorted(facts.suites_passed),
             "approved_by": [consent.actor for consent in promotion.approvals],
         }
+        by = promotion.actor
         self._decide(
-            change, promotion, status="live", by=promotion.actor, generation=move.generation,
-            evidence=evidence,
-        )  # fmt: skip
-        change.record(
-            promotion.actor,
-            "promote",
-            environment=promotion.environment,
-            prompt=promotion.prompt,
-            details={
-                "promotion": promotion.id,
-                "sha": promotion.sha,
-                "version": promotion.version,
-                "generation": move.generation,
-                "why": promotion.why,
-                **evidence,
-            },
+            change, promotion, status="live", by=by, generation=move.generation, evidence=evidence
         )
+        moved = {"generation": move.generation, **evidence}
+        self._note(change, by, "promote", promotion, why=promotion.why, facts=moved)
 
     def _refuse(self, change: Change, promotion: Promotion, *, by: str, reason: str) -> None:
         """End a promotion without a move."""
@@ -299,7 +292,14 @@ class Promotions:
         )
 
     def _note(
-        self, change: Change, actor: str, action: str, promotion: Promotion, *, why: str
+        self,
+        change: Change,
+        actor: str,
+        action: str,
+        promotion: Promotion,
+        *,
+        why: str,
+        facts: Mapping[str, object] | None = None,
     ) -> None:
         """Add a row about a promotion to the audit log."""
         change.record(
@@ -312,6 +312,7 @@ class Promotions:
                 "sha": promotion.sha,
                 "version": promotion.version,
                 "why": why,
+                **(facts or {}),
             },
         )
 

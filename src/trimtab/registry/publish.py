@@ -51,34 +51,41 @@ class Publisher:
             UnknownEnvironment: There is none of this name.
             Conflict: Nothing was published there yet: its policy was not adopted.
         """
-        policy = self._policies.of(environment)
+        self._policies.of(environment)
         with self._database.read() as connection:
-            newest = _newest(connection, environment)
-            prompts = situation(connection, environment, pointers=self._pointers)
-            named = labels(connection, prompts)
-            lineage = self._read_lineage(connection)
-        models = self._versions.with_fragments({sha for prompt in prompts for sha in prompt.shas})
-        facts = {sha: (version.model, version.sampling) for sha, version in models.items()}
-        return EnvironmentFacts(
-            lineage=lineage,
-            environment=environment,
-            revision=newest["revision"],
-            published_at=timestamp(newest["published_at"]),
-            strict_units=policy.strict_units,
-            audit=AuditHead(count=newest["audit_count"], head=newest["audit_head"]),
-            prompts=[_prompt(prompt, named, facts) for prompt in prompts],
-        )
+            return self._facts(connection, environment, _newest(connection, environment))
 
     def payload(self, environment: str) -> Payload:
         """The payload of the newest revision, without bodies."""
-        revision = self.revision(environment)
-        compiled = self._compiled.get(environment)
-        if compiled is not None and compiled[0] == revision:
-            return compiled[1]
-        facts = self.environment_facts(environment)
+        self._policies.of(environment)
+        with self._database.read() as connection:
+            newest = _newest(connection, environment)
+            compiled = self._compiled.get(environment)
+            if compiled is not None and compiled[0] == newest["revision"]:
+                return compiled[1]
+            facts = self._facts(connection, environment, newest)
         payload = compile_payload(facts)
         self._compiled[environment] = (facts.revision, payload)
         return payload
+
+    def _facts(
+        self, connection: Connection, environment: str, newest: RowMapping
+    ) -> EnvironmentFacts:
+        """The facts of the newest revision that the transaction sees."""
+        prompts = situation(connection, environment, pointers=self._pointers)
+        named = labels(connection, prompts)
+        shas = {sha for prompt in prompts for sha in prompt.shas}
+        loaded = self._versions.committed(connection, sorted(shas))
+        facts = {sha: (version.model, version.sampling) for sha, version in loaded.items()}
+        return EnvironmentFacts(
+            lineage=self._read_lineage(connection),
+            environment=environment,
+            revision=newest["revision"],
+            published_at=timestamp(newest["published_at"]),
+            strict_units=self._policies.of(environment).strict_units,
+            audit=AuditHead(count=newest["audit_count"], head=newest["audit_head"]),
+            prompts=[_prompt(prompt, named, facts) for prompt in prompts],
+        )
 
     def bodies_for(self, payload: Payload) -> dict[str, dict[str, Any]]:
         """The identity objects a rendering client needs for it, fragments included, by sha."""

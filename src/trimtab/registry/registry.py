@@ -72,52 +72,51 @@ class Registry:
         self._new_id = new_id
         self._new_secret = new_secret
         self._facts: dict[str, str] = {}
-        environments = list(policies)
-        pointers = Pointers()
         self.ledger = Ledger(database, clock=clock)
         self.audit = AuditLog(database)
         self.idempotency = Idempotency(database, clock=clock)
         self.principals = Principals(
-            database,
-            self.ledger,
-            environments=environments,
-            new_id=new_id,
-            new_secret=new_secret,
+            database, self.ledger, environments=policies, new_id=new_id, new_secret=new_secret
         )
-        self.versions = Versions(database, environments=environments, live_sha=pointers.live_sha)
-        self.registration = Registration(self.ledger, self.versions, environments=environments)
+        pointers = Pointers()
+        self.versions = Versions(database, environments=policies, live_sha=pointers.live_sha)
+        self.registration = Registration(self.ledger, self.versions, environments=policies)
         self.policies = Policies(
             policies, versions=self.versions, pointers=pointers, pinned_models=pinned_models
         )
-        self.promotions = Promotions(
-            database,
-            self.ledger,
-            policies=self.policies,
-            versions=self.versions,
-            pointers=pointers,
-            new_id=new_id,
-        )
-        self.eval_runs = EvalRuns(
-            database,
-            self.ledger,
-            versions=self.versions,
-            promotions=self.promotions,
-            new_id=new_id,
-        )
-        self.takebacks = TakeBacks(self.ledger, policies=self.policies, pointers=pointers)
-        self.plans = Plans(
-            database,
-            self.ledger,
-            policies=self.policies,
-            versions=self.versions,
-            pointers=pointers,
-            new_id=new_id,
-        )
-        self.progress = Progress(self.ledger, pointers=pointers)
+        self._wire_movers(pointers)
         self.publisher = Publisher(
             database, policies=self.policies, versions=self.versions, pointers=pointers
         )
         self.board = StatusBoard(database, policies=self.policies, pointers=pointers, clock=clock)
+
+    def _wire_movers(self, pointers: Pointers) -> None:
+        """The parts that move pointers and plans, on top of those that know what stands."""
+        self.promotions = Promotions(
+            self._database,
+            self.ledger,
+            policies=self.policies,
+            versions=self.versions,
+            pointers=pointers,
+            new_id=self._new_id,
+        )
+        self.eval_runs = EvalRuns(
+            self._database,
+            self.ledger,
+            versions=self.versions,
+            promotions=self.promotions,
+            new_id=self._new_id,
+        )
+        self.takebacks = TakeBacks(self.ledger, policies=self.policies, pointers=pointers)
+        self.plans = Plans(
+            self._database,
+            self.ledger,
+            policies=self.policies,
+            versions=self.versions,
+            pointers=pointers,
+            new_id=self._new_id,
+        )
+        self.progress = Progress(self.ledger, pointers=pointers)
 
     @property
     def lineage(self) -> str:

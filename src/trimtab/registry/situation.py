@@ -14,7 +14,7 @@ from trimtab.registry.plan_rows import (
     newest_epochs,
     newest_moves,
 )
-from trimtab.registry.pointers import Pointers, moves_until, switches_until
+from trimtab.registry.pointers import Pointers, marks_until, moves_until, switches_until
 from trimtab.releases.release import Move, PointerState, replay
 from trimtab.releases.rollout import Plan
 from trimtab.releases.takeback import Switch, is_killed, serving_sha
@@ -83,13 +83,14 @@ def situation(
         moves: Mapping[str, Sequence[Move]] = pointers.committed(connection, environment)
     else:
         moves = moves_until(connection, environment, at)
+    marks = marks_until(connection, environment, at)
     switches = switches_until(connection, environment, at)
     plans = _plans(connection, environment, at=at)
     return [
         PromptSituation(
             name=name,
             moves=list(moves.get(name, [])),
-            state=replay(moves.get(name, [])),
+            state=replay(moves.get(name, []), marks.get(name, [])),
             switch=switches.get(name),
             plan=plans.get(name),
         )

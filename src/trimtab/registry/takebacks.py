@@ -6,11 +6,11 @@ from sqlalchemy import Connection, insert, select
 from trimtab.database import tables
 from trimtab.registry.ledger import Change, Ledger
 from trimtab.registry.plan_rows import PlanRecord, end_plan, running_plan
-from trimtab.registry.pointers import Pointers, add_move, newest_switch
+from trimtab.registry.pointers import TAKING_BACK, Pointers, add_move, newest_switch
 from trimtab.registry.policies import Policies
 from trimtab.registry.principals import Principal
 from trimtab.registry.versions import unknown_prompt, version_rows
-from trimtab.releases.release import Move, PointerState, replay
+from trimtab.releases.release import Mark, Move, PointerState, replay
 from trimtab.releases.takeback import (
     Switch,
     TakeBack,
@@ -54,6 +54,7 @@ class _Scene(msgspec.Struct, frozen=True, kw_only=True):
     prompt: str
     versions: list[str]
     moves: list[Move]
+    marks: list[Mark]
     state: PointerState
     switch: Switch | None
     plan: PlanRecord | None
@@ -103,6 +104,7 @@ class TakeBacks:
                 from_generation=from_generation,
                 again=again,
                 now=change.at,
+                marks=scene.marks,
             )
             if step == "already":
                 return _outcome(scene, already=True)
@@ -144,17 +146,9 @@ class TakeBacks:
                     why=why,
                 )
             baseline = scene.plan.baseline if scene.plan else None
-            return self._turn(
-                change,
-                scene,
-                Switch(
-                    kind="kill",
-                    at=change.at,
-                    actor=actor.name,
-                    why=why,
-                    serving=kill_serving(scene.state, baseline=baseline),
-                ),
-            )
+            serving = kill_serving(scene.state, baseline=baseline)
+            switch = Switch(kind="kill", at=change.at, actor=actor.name, why=why, serving=serving)
+            return self._turn(change, scene, switch)
 
     def unkill(
         self, actor: Principal, *, environment: str, prompt: str, why: str = ""
@@ -174,13 +168,14 @@ class TakeBacks:
         versions = [row["semver"] for row in version_rows(connection, prompt)]
         if not versions:
             raise unknown_prompt(prompt)
-        moves = self._pointers.moves(connection, environment, prompt)
+        history = self._pointers.history(connection, environment, prompt)
         return _Scene(
             environment=environment,
             prompt=prompt,
             versions=versions,
-            moves=moves,
-            state=replay(moves),
+            moves=history.moves,
+            marks=history.marks,
+            state=history.state,
             switch=newest_switch(connection, environment, prompt),
             plan=running_plan(connection, environment, prompt),
         )
@@ -246,7 +241,7 @@ class TakeBacks:
             },
         )
         moves = [*scene.moves, move]
-        after = msgspec.structs.replace(scene, moves=moves, state=replay(moves))
+        after = msgspec.structs.replace(scene, moves=moves, state=replay(moves, scene.marks))
         return _outcome(after, already=False, taken_back=move.taken_back)
 
     def _turn(self, change: Change, scene: _Scene, switch: Switch) -> TakenBack:
@@ -299,7 +294,7 @@ def _newest_rollback(connection: Connection, scene: _Scene) -> TakeBack | None:
         .where(
             plans.c.environment == scene.environment,
             plans.c.prompt == scene.prompt,
-            moves.c.action.in_(["rollback", "take_back"]),
+            moves.c.action.in_(TAKING_BACK),
         )
         .order_by(moves.c.id.desc())
         .limit(1)

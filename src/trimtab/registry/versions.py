@@ -1,6 +1,6 @@
 """Versions: found again by any reference, with their bodies and fragments."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -141,11 +141,23 @@ class Versions:
         """These versions and every fragment they include, transitively, by sha."""
         with self._database.read() as connection:
             found = self._closure(connection, shas)
+        self._keep(found)
+        return found
+
+    def committed(self, connection: Connection, shas: Iterable[str]) -> dict[str, Version]:
+        """These versions, read in a transaction that changes nothing, and kept for the next time.
+
+        Only what a reader saw is kept: a change that is rolled back leaves nothing here.
+        """
+        found = self.load(connection, shas)
+        self._keep(found)
+        return found
+
+    def _keep(self, found: Mapping[str, Version]) -> None:
+        """Keep decoded versions; from time to time all are forgotten."""
         if len(self._decoded) > _KEPT:
             self._decoded = {}
-        # Only what a reader saw is kept: a change that is rolled back leaves nothing here.
         self._decoded.update(found)
-        return found
 
     def fragments_of(self, sha: str) -> dict[str, Version]:
         """The fragments a version includes, transitively, by sha."""

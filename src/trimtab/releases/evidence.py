@@ -11,6 +11,18 @@ from trimtab.stats.counts import Stratum
 from trimtab.stats.eprocess import GRID_LOW, OddsCell, conditional_chance, log_e, mixture
 
 
+class SideCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """One count a side."""
+
+    treatment: int
+    control: int
+
+    @property
+    def both(self) -> bool:
+        """Whether neither side is empty."""
+        return bool(self.treatment and self.control)
+
+
 class PlanEvidence:
     """A plan's totals with the shares in force when they were counted."""
 
@@ -59,11 +71,19 @@ class PlanEvidence:
             for _, treatment, control in self.sides()
         ]
 
-    def has_data(self, series: str) -> bool:
-        """Whether both sides of the current epoch have requests that count."""
-        return any(
-            epoch == self.current and treatment.n.get(series, 0) and control.n.get(series, 0)
-            for epoch, treatment, control in self.sides()
+    def counted_now(self, series: str) -> SideCounts:
+        """Requests that count for a series in the current epoch."""
+        return self._counted(series, only=self.current)
+
+    def counted(self, series: str) -> SideCounts:
+        """Requests that count for a series in all epochs."""
+        return self._counted(series, only=None)
+
+    def _counted(self, series: str, *, only: int | None) -> SideCounts:
+        chosen = [each for each in self.sides() if only is None or each[0] == only]
+        return SideCounts(
+            treatment=sum(treatment.n.get(series, 0) for _, treatment, _ in chosen),
+            control=sum(control.n.get(series, 0) for _, _, control in chosen),
         )
 
 

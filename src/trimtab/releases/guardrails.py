@@ -1,7 +1,7 @@
 """Guardrails: from what a plan has counted to a verdict on each rule, with the numbers used."""
 
 from collections.abc import Mapping, Sequence
-from math import exp, log
+from math import log
 from typing import Literal
 
 import msgspec
@@ -11,12 +11,13 @@ from trimtab.experiments.metrics import find_metric
 from trimtab.releases.evidence import (
     EValues,
     PlanEvidence,
+    SideCounts,
     breach_series,
     side_of,
-    tolerated_events,
     weigh,
 )
 from trimtab.releases.rollout import Guardrail, Plan
+from trimtab.releases.verdict import SEVERITY, Verdict, capped, explain, reach, short
 from trimtab.routing.payload import BUCKETS
 from trimtab.stats.counts import SideRates, rate_ratio_interval, standardised_rates
 from trimtab.stats.power import Power, rates_power
@@ -29,23 +30,9 @@ from trimtab.stats.quantiles import (
 from trimtab.stats.srm import ALARM, SplitCell, srm_log_e
 from trimtab.stats.undefined import Estimate, Undefined
 
-Verdict = Literal["breach", "fault", "no_data", "inconclusive", "pass"]
-
-SEVERITY: dict[Verdict, int] = {
-    "breach": 0,
-    "fault": 1,
-    "no_data": 2,
-    "inconclusive": 3,
-    "pass": 4,
-}
-"""The worst comes first and wins."""
-
 SWITCHED_SHARE = 0.01
 SWITCHED_UNITS = 10
 """More than 1 % of an epoch's units seen on both sides, and at least ten: assignment is broken."""
-
-E_CAP = 1e300
-"""E-values are given up to here, so that they stay numbers in JSON; their logs go on."""
 
 LOG_10 = log(10.0)
 
@@ -183,15 +170,16 @@ def _reading(guardrail: Guardrail, evidence: PlanEvidence, *, fault: str) -> Rea
     series = breach_series(guardrail)
     is_quantile = guardrail.tolerance is not None
     quantiles = _quantiles(guardrail, evidence) if is_quantile else None
-    verdict = _verdict(e_values, fault=fault, has_data=evidence.has_data(series))
+    has_data = evidence.counted_now(series).both
+    verdict = reach(e_values, fault=fault, has_data=has_data)
     return Reading(
         text=guardrail.text,
         metric=guardrail.metric,
         verdict=verdict,
-        reason=_reason(verdict, e_values, fault=fault, epoch=evidence.current),
-        e_breach=_capped(e_values.breach),
-        e_harm=_capped(e_values.harm),
-        e_within=_capped(e_values.within),
+        reason=explain(verdict, e_values, guardrail=guardrail, evidence=evidence, fault=fault),
+        e_breach=capped(e_values.breach),
+        e_harm=capped(e_values.harm),
+        e_within=capped(e_values.within),
         log10_e_breach=e_values.breach / LOG_10,
         log10_e_harm=e_values.harm / LOG_10,
         log10_e_within=e_values.within / LOG_10,
@@ -200,52 +188,17 @@ def _reading(guardrail: Guardrail, evidence: PlanEvidence, *, fault: str) -> Rea
         within_shown=e_values.is_within,
         treatment=_side_reading("treatment", series, evidence, quantiles),
         control=_side_reading("control", series, evidence, quantiles),
-        effect=_effect(e_values, quantiles),
+        effect=_effect(e_values, quantiles, counted=evidence.counted(series)),
         effect_is="relative_change" if is_quantile else "rate_ratio",
         fixed_n_power=_power(guardrail, series, evidence, e_values),
     )
 
 
-def _verdict(e_values: EValues, *, fault: str, has_data: bool) -> Verdict:
-    if e_values.is_breached:
-        return "breach"
-    if fault:
-        return "fault"
-    if not has_data:
-        return "no_data"
-    return "pass" if e_values.is_within and not e_values.is_harmful else "inconclusive"
-
-
-def _reason(verdict: Verdict, e_values: EValues, *, fault: str, epoch: int) -> str:
-    k_treatment = sum(cell.k_treatment for cell in e_values.cells)
-    k = k_treatment + sum(cell.k_control for cell in e_values.cells)
-    counted = f"treatment has {k_treatment} of {k} first events"
-    goal = f"{e_values.threshold:.4g} shows it"
-    match verdict:
-        case "breach":
-            return (
-                f"{counted}, at most {tolerated_events(e_values):.1f} are tolerated on average: "
-                f"evidence {_short(e_values.breach)}, {goal}"
-            )
-        case "fault":
-            return fault
-        case "no_data":
-            return f"no request of both sides counts for this metric in epoch {epoch} yet"
-        case "pass":
-            return f"{counted}: within the tolerance, evidence {_short(e_values.within)}, {goal}"
-        case "inconclusive" if e_values.is_harmful:
-            return (
-                f"{counted}: worse than the control, evidence {_short(e_values.harm)}, {goal}; "
-                f"not shown beyond the tolerance, evidence {_short(e_values.breach)}"
-            )
-        case _:
-            return (
-                f"{counted}: evidence {_short(e_values.breach)} against the tolerance and "
-                f"{_short(e_values.within)} for it, {goal}"
-            )
-
-
-def _effect(e_values: EValues, quantiles: SideQuantiles | Undefined | None) -> Estimate | Undefined:
+def _effect(
+    e_values: EValues, quantiles: SideQuantiles | Undefined | None, *, counted: SideCounts
+) -> Estimate | Undefined:
+    if not counted.both:
+        return Undefined(reason="no_traffic")
     if quantiles is None:
         return rate_ratio_interval(e_values.cells)
     return quantiles.change if isinstance(quantiles, SideQuantiles) else quantiles
@@ -323,28 +276,22 @@ def _split(evidence: PlanEvidence) -> Split:
         units = treatment.n_units + control.n_units
         switched += both
         if both >= SWITCHED_UNITS and both > SWITCHED_SHARE * units:
-            broken = f"{both} of {units} units of epoch {epoch} were seen on both sides"
+            broken = (
+                f"the split is wrong: {both} of {units} units of epoch {epoch} were seen on both "
+                "sides"
+            )
     log_value = srm_log_e(cells)
     if log_value >= log(ALARM):
         n_treatment = sum(cell.counts[0] for cell in cells)
         n = n_treatment + sum(cell.counts[1] for cell in cells)
         expected = sum(sum(cell.counts) * cell.shares[0] for cell in cells)
         broken = (
-            f"{n_treatment} of {n} units came to treatment where the shares give {expected:.0f}: "
-            f"evidence {_short(log_value)} of a wrong split, {ALARM:.0f} shows it"
+            f"the split is wrong: {n_treatment} of {n} units came to treatment, the plan's shares "
+            f"give {expected:.0f} (evidence {short(log_value)}, {ALARM:.0f} needed)"
         )
     return Split(
-        e_srm=_capped(log_value),
+        e_srm=capped(log_value),
         log10_e_srm=log_value / LOG_10,
         switched=switched,
         fault=broken,
     )
-
-
-def _capped(log_value: float) -> float:
-    return exp(min(log_value, log(E_CAP)))
-
-
-def _short(log_value: float) -> str:
-    """An e-value for people."""
-    return f"{_capped(log_value):.3g}"

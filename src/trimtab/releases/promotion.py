@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from trimtab.errors import Conflict, PolicyNotMet
-from trimtab.releases.release import Move, Policy, replay
+from trimtab.releases.release import Mark, Move, Policy, replay
 
 PromotionStatus = Literal["pending", "live", "refused"]
 Standing = Literal["live", "released", "taken_back", "never"]
@@ -48,9 +48,9 @@ class PromotionFacts(msgspec.Struct, frozen=True, kw_only=True):
     lower_standing: Standing = "never"
 
 
-def standing(moves: Sequence[Move], sha: str) -> Standing:
-    """How a version stands in an environment, from the prompt's moves there, oldest first."""
-    state = replay(moves)
+def standing(moves: Sequence[Move], sha: str, *, marks: Sequence[Mark] = ()) -> Standing:
+    """How a version stands in an environment, from the prompt's history there (`replay`)."""
+    state = replay(moves, marks)
     if state.live == sha:
         return "live"
     if sha in state.marked:

@@ -38,13 +38,21 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"move {self.generation} is a {self.kind} with {self.taken_back=}")
 
 
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan's candidate that was taken back while the pointer stood at `generation`."""
+
+    generation: int
+    sha: str
+
+
 class PointerState(msgspec.Struct, frozen=True, kw_only=True):
     """Where the pointer stands after some moves.
 
     Attributes:
         live: The newest move's sha; None before the first.
         last_good: Newest earlier release that is unmarked and not live; what a rollback goes to.
-        marked: Shas taken back here and not promoted since.
+        marked: Shas taken back here, as live version or as a plan's candidate, and not promoted
+            since.
         generation: Number of the newest move; 0 before the first.
     """
 
@@ -54,12 +62,21 @@ class PointerState(msgspec.Struct, frozen=True, kw_only=True):
     generation: int = 0
 
 
-def replay(moves: Sequence[Move]) -> PointerState:
+def replay(moves: Sequence[Move], marks: Sequence[Mark] = ()) -> PointerState:
     """The state after the moves, given oldest first.
 
+    Args:
+        moves: Of one pointer.
+        marks: Candidates taken back by plans of the same prompt and environment, in any order. A
+            plan leaves the pointer alone, so that each mark falls after its generation's move and
+            before the next one.
+
     Raises:
-        ValueError: Generations have a gap, or a rollback takes back what was not live.
+        ValueError: Generations have a gap, or what was taken back was not what the history says.
     """
+    taken_back: dict[int, set[str]] = {}
+    for mark in marks:
+        taken_back.setdefault(mark.generation, set()).add(mark.sha)
     live: str | None = None
     marked: set[str] = set()
     # In the order of each sha's newest release: the last one that fits is the last good one.
@@ -74,6 +91,9 @@ def replay(moves: Sequence[Move]) -> PointerState:
         else:
             marked.add(move.taken_back)
         live = move.sha
+        if live in (candidates := taken_back.get(expected, set())):
+            raise ValueError(f"candidate {live} is marked at move {expected}, which made it live")
+        marked |= candidates
         released.pop(live, None)
         released[live] = None
     earlier = (sha for sha in reversed(released) if sha != live and sha not in marked)

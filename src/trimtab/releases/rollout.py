@@ -1,6 +1,6 @@
 """The frozen plan of a rollout: steps, guardrails, and what the fold counts for it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import msgspec
@@ -99,6 +99,7 @@ def freeze(
     baseline_sha: str,
     candidate_sha: str,
     history: BaselineHistory | None,
+    marked: Collection[str] = (),
 ) -> FrozenPlan:
     """The plan with everything fixed that its tests read: shas, parts of alpha, thresholds.
 
@@ -107,6 +108,7 @@ def freeze(
         baseline_sha: The version that is live.
         candidate_sha: What the plan's reference stands for.
         history: What the baseline did lately; quantile guardrails take their threshold from it.
+        marked: Shas taken back in the environment: such a candidate may be tried again, knowingly.
 
     Raises:
         PlanError: Candidate and baseline are one version, or a quantile guardrail has fewer than
@@ -117,7 +119,7 @@ def freeze(
             f'candidate "{plan_file.candidate}" is the version that is live already '
             f"({baseline_sha[:12]}); name another"
         )
-    warnings: list[str] = []
+    warnings = [_tried_before(plan_file)] if candidate_sha in marked else []
     alpha = plan_file.alpha / len(plan_file.guardrails)
     guardrails = [
         _frozen_guardrail(text, alpha=alpha, history=history, warnings=warnings)
@@ -161,12 +163,25 @@ def series(plan: Plan) -> list[Series]:
 
 def fold_plan(plan: Plan, *, plan_id: str, epochs: Mapping[int, int]) -> FoldPlan:
     """What the fold needs to count for this plan; `epochs` maps an epoch to its share."""
-    return FoldPlan(plan_id=plan_id, unit=plan.unit, epochs=dict(epochs), series=series(plan))
+    return FoldPlan(
+        plan_id=plan_id,
+        environment=plan.environment,
+        unit=plan.unit,
+        epochs=dict(epochs),
+        series=series(plan),
+    )
 
 
 def plan_sha(plan: Plan) -> str:
     """Identity of the frozen plan: what the audit row keeps."""
     return digest(msgspec.to_builtins(plan))
+
+
+def _tried_before(plan_file: PlanFile) -> str:
+    return (
+        f'candidate "{plan_file.candidate}" was taken back in {plan_file.environment} before; '
+        "this plan tries it again, and completing it clears the mark"
+    )
 
 
 def _frozen_guardrail(

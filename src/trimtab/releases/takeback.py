@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from trimtab.errors import NothingToRollBackTo
-from trimtab.releases.release import Move, PointerState, check_generation, replay
+from trimtab.releases.release import Mark, Move, PointerState, check_generation, replay
 
 # A second pair of hands, or a second click, in the same incident.
 SECOND_CALL = timedelta(minutes=10)
@@ -108,6 +108,7 @@ def rollback_step(
     from_generation: int | None,
     again: bool,
     now: datetime,
+    marks: Sequence[Mark] = (),
 ) -> RollbackStep:
     """What a `rollback` call has to do.
 
@@ -122,11 +123,12 @@ def rollback_step(
         from_generation: What the caller wants taken back; None = what is live at receipt.
         again: The caller means it although it was just done.
         now: Time of receipt.
+        marks: Candidates that plans took back here.
 
     Raises:
         StaleGeneration: What the call names is no longer live, and was not taken back.
     """
-    state = replay(moves)
+    state = replay(moves, marks)
     if from_generation is not None and from_generation != state.generation:
         named = [move.sha for move in moves if move.generation == from_generation]
         if state.marked.issuperset(named) and named:

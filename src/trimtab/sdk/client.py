@@ -1,6 +1,7 @@
 """The client of an application: `get` a prompt, render it, tell what came of it."""
 
 import atexit
+import math
 import os
 import weakref
 from collections import OrderedDict
@@ -14,11 +15,10 @@ from typing import Any, Self
 from trimtab.errors import ConfigError, KeyMismatch, ServerUnreachable, TrimtabError
 from trimtab.events.ids import uuid7
 from trimtab.events.schema import Exposure, Feedback, Generation, Outcome
-from trimtab.routing.evaluator import Context, Decision
+from trimtab.routing.evaluator import Context, Decision, check_unit
 from trimtab.routing.payload import Source, UnitKind
 from trimtab.sdk.emitter import Counts, Emitter
 from trimtab.sdk.feed import Feed, Listener
-from trimtab.sdk.files import snapshot_from_folder
 from trimtab.sdk.http import Connection
 from trimtab.sdk.prompt import GenerationTimer, Prompt
 from trimtab.sdk.snapshot import Snapshot, decision_fields
@@ -67,7 +67,7 @@ class Client:
         self._environment = environment
         self._service = service
         self._exposed: OrderedDict[tuple[object, ...], float] = OrderedDict()
-        self._fallback = snapshot_from_folder(Path(fallback)) if fallback is not None else None
+        self._fallback = _from_folder(Path(fallback)) if fallback is not None else None
         self._feed: Feed | None = None
         self._emitter: Emitter | None = None
         _clients.add(self)
@@ -94,7 +94,11 @@ class Client:
         self._feed.start()
         has_something = self._feed.snapshot is not None or self._fallback is not None
         self._feed.answered.wait(min(wait_s, WAIT_WITH_FALLBACK_S) if has_something else wait_s)
-        self._check_environment()
+        try:
+            self._check_environment()
+        except KeyMismatch:
+            self.close()
+            raise
 
     @classmethod
     def from_files(cls, folder: str | Path) -> Self:
@@ -130,8 +134,9 @@ class Client:
             ServerUnreachable: There never was a payload, and no fallback was given.
         """
         snapshot, source = self._current()
-        request = request_id or new_id()
+        request = new_id() if request_id is None else request_id
         if version is not None:
+            check_ids(unit_id=unit_id, thread_id=thread_id, request_id=request)
             decision = snapshot.pinned(prompt, version)
         else:
             context = Context(
@@ -215,12 +220,30 @@ class Client:
             raise ConfigError(f'thumb is "up" or "down", not {thumb!r}')
         if thumb is None and correction is None and comment is None:
             raise ConfigError("feedback says nothing; give thumb=, correction= or comment=")
+        check_unit("request_id", request_id)
+        if thumb is not None:
+            value = float(thumb == "up")
+            self._feed_back(request_id, "thumb", value=value, label=thumb, comment=comment)
+        elif comment is not None:
+            self._feed_back(request_id, "comment", comment=comment)
+        if correction is not None:
+            self._feed_back(request_id, "correction", comment=correction)
+
+    def _feed_back(
+        self,
+        request_id: str,
+        name: str,
+        *,
+        comment: str | None,
+        value: float | None = None,
+        label: str | None = None,
+    ) -> None:
         event = Feedback(
             **event_times(),
-            name="thumb" if thumb else "correction" if correction else "comment",
-            value=None if thumb is None else float(thumb == "up"),
-            label=thumb,
-            comment=correction or comment,
+            name=name,
+            value=value,
+            label=label,
+            comment=comment,
             request_id=request_id,
             service=self._service,
             sdk_version=SDK_VERSION,
@@ -239,6 +262,9 @@ class Client:
         """A later fact about a unit or a request, e.g. `outcome("resolved", unit_id="user-42")`."""
         if (unit_id is None) == (request_id is None):
             raise ConfigError("an outcome names either unit_id= or request_id=, one of them")
+        check_ids(unit_id=unit_id, request_id=request_id)
+        if not math.isfinite(value):
+            raise ConfigError(f"outcome {name!r} has the value {value!r}; give a finite number")
         event = Outcome(
             **event_times(),
             name=name,
@@ -282,8 +308,8 @@ class Client:
         seen_at = self._exposed.get(mark)
         if seen_at is not None and now - seen_at < EXPOSURE_EVERY_S:
             return
+        self._exposed.pop(mark, None)  # to stand last again
         self._exposed[mark] = now
-        self._exposed.move_to_end(mark)
         if len(self._exposed) > EXPOSURES_REMEMBERED:
             self._exposed.popitem(last=False)
         self._emit(Exposure(**event_times(), **self._columns(prompt)))
@@ -315,6 +341,12 @@ class Client:
             self._emitter.emit(event)
 
 
+def _from_folder(folder: Path) -> Snapshot:
+    from trimtab.sdk.files import snapshot_from_folder  # reads prompt files: most need it never
+
+    return snapshot_from_folder(folder)
+
+
 def unit_of(decision: Decision, prompt: Prompt) -> str | None:
     """The raw id of the unit the decision is about; the user's when no plan decided."""
     if decision.unit_kind == "thread":
@@ -322,6 +354,17 @@ def unit_of(decision: Decision, prompt: Prompt) -> str | None:
     if decision.unit_kind == "request":
         return prompt.request_id
     return prompt.unit_id
+
+
+def check_ids(**ids: str | None) -> None:
+    """Refuse an id that is given and is not a non-empty string of at most 256 bytes.
+
+    Raises:
+        BadUnit: The id's name, its value, and what it should be.
+    """
+    for name, value in ids.items():
+        if value is not None:
+            check_unit(name, value)
 
 
 def new_id() -> str:

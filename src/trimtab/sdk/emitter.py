@@ -1,7 +1,6 @@
 """The emitter: one daemon thread that delivers events, spools them when the server is away."""
 
 import collections
-import contextlib
 import logging
 import threading
 import time
@@ -11,7 +10,7 @@ import msgspec
 
 from trimtab.errors import ServerUnreachable
 from trimtab.events.schema import Event
-from trimtab.sdk.http import Connection
+from trimtab.sdk.http import Connection, Reply
 from trimtab.sdk.spool import Spool
 
 logger = logging.getLogger("trimtab")
@@ -20,6 +19,8 @@ FLUSH_EVERY_S = 0.25
 BATCH = 100  # about half a millisecond of encoding: an application's request never waits longer
 MAX_BUFFERED = 10_000
 RETRY_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+STOP_S = 5.0
+REFUSED = frozenset({400, 401, 403, 413, 415, 422})  # sent again, it would be refused again
 
 
 class Counts(msgspec.Struct, kw_only=True):
@@ -59,18 +60,25 @@ class Emitter:
         self._idle.set()
         self._stop = threading.Event()
         self._start_lock = threading.Lock()
+        self._rest_lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._line: Connection | None = None
         self._failures = 0
         self._retry_at = 0.0
 
     def emit(self, event: Event) -> None:
-        """Take one event; never waits for disk or network."""
+        """Take one event; never waits for disk or network.
+
+        After `stop` it goes to the spool at once, for the next process to deliver.
+        """
         if len(self._buffer) >= MAX_BUFFERED:
             self.counts.dropped += 1
             return
         self.counts.taken += 1
         self._buffer.append(event)
+        if self._stop.is_set():
+            self._spool_rest()
+            return
         self._idle.clear()
         if self._thread is None:
             self._start()
@@ -86,20 +94,38 @@ class Emitter:
         """Deliver or spool what is left and end the thread."""
         self._stop.set()
         self._wake.set()
-        if self._thread is not None:
-            self._thread.join(timeout=5.0)
+        thread = self._thread
+        if thread is not None and thread.is_alive():
+            thread.join(timeout=STOP_S)
+            line = self._line
+            if thread.is_alive() and line is not None:
+                line.interrupt()  # a server that hangs: what it was sent goes to the spool
+                thread.join(timeout=STOP_S)
+        self._spool_rest()
 
     def after_fork(self) -> None:
-        """In a forked worker: what the parent buffered is the parent's to send."""
+        """In a forked worker: what the parent buffered and counted is the parent's."""
+        self.counts = Counts()
         self._start_state()
 
     def _start(self) -> None:
         with self._start_lock:
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="trimtab-emitter", daemon=True
-                )
-                self._thread.start()
+            if self._thread is not None:
+                return
+            thread = threading.Thread(target=self._run, name="trimtab-emitter", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # the interpreter ends, or the system has no threads left
+                logger.warning("the emitter cannot start: %s; events go to the spool", error)
+                self._spool_rest()
+                return
+            self._thread = thread
+
+    def _spool_rest(self) -> None:
+        with self._rest_lock:
+            while self._buffer:
+                self._keep(self._next_batch())
+        self._idle.set()
 
     # --- the thread ------------------------------------------------------------------------
 
@@ -128,43 +154,43 @@ class Emitter:
 
     def _next_batch(self) -> bytes:
         lines: list[bytes] = []
-        with contextlib.suppress(IndexError):
-            while len(lines) < BATCH:
+        while self._buffer and len(lines) < BATCH:
+            try:
                 lines.append(self._encoder.encode(self._buffer.popleft()))
-        return b"\n".join(lines) + b"\n"
+            except IndexError:
+                break  # another thread took it
+            except Exception as error:  # noqa: BLE001 - an application's value; only this one is lost
+                self.counts.dropped += 1
+                logger.warning("an event cannot be written as JSON and is dropped: %s", error)
+        return b"".join(line + b"\n" for line in lines)
 
     def _send(self, batch: bytes) -> bool:
         """True when the server has the batch, or refused it for good."""
+        if not batch:
+            return True
         if self._clock() < self._retry_at:
             return False
         line = self._line or self._connection()
         self._line = line
+        headers = {"Content-Type": "application/x-ndjson"}
         try:
-            reply = line.request(
-                "POST",
-                "/api/v1/events",
-                body=batch,
-                headers={"Content-Type": "application/x-ndjson"},
-            )
+            reply = line.request("POST", "/api/v1/events", body=batch, headers=headers)
         except ServerUnreachable:
             self._failed()
             return False
-        if reply.status in {429, 500, 502, 503, 504}:
+        rejected = _rejected(reply, batch)
+        if rejected is None:
             self._failed()
             return False
         self._failures, self._retry_at = 0, 0.0
-        self._account(batch, reply.status, reply.body)
-        return True
-
-    def _account(self, batch: bytes, status: int, body: bytes) -> None:
-        size = batch.count(b"\n")
-        rejected = size
-        if 200 <= status < 300:
-            rejected = len(msgspec.json.decode(body, type=Acknowledgement).rejected)
-        self.counts.delivered += size - rejected
+        self.counts.delivered += batch.count(b"\n") - rejected
         self.counts.rejected += rejected
         if rejected:
-            logger.warning("the server refused %d of %d events: %s", rejected, size, body[:400])
+            size = batch.count(b"\n")
+            logger.warning(
+                "the server refused %d of %d events: %s", rejected, size, reply.body[:400]
+            )
+        return True
 
     def _failed(self) -> None:
         pause = RETRY_S[min(self._failures, len(RETRY_S) - 1)]
@@ -173,6 +199,8 @@ class Emitter:
         self._close()
 
     def _keep(self, batch: bytes) -> None:
+        if not batch:
+            return
         if self._spool is None:
             self.counts.dropped += batch.count(b"\n")
             return
@@ -206,3 +234,15 @@ class Acknowledgement(msgspec.Struct, frozen=True, kw_only=True):
 
     accepted: int
     rejected: list[dict[str, object]] = []
+
+
+def _rejected(reply: Reply, batch: bytes) -> int | None:
+    """How many events of a batch the server refused; None when the batch is to be sent again."""
+    if reply.status in REFUSED:
+        return batch.count(b"\n")
+    if reply.status != 200:
+        return None
+    try:
+        return len(msgspec.json.decode(reply.body, type=Acknowledgement).rejected)
+    except msgspec.MsgspecError:
+        return None  # not our server's voice: a proxy's page

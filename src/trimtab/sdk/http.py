@@ -1,5 +1,6 @@
 """One keep-alive HTTP connection to a trimtab server, on the standard library alone."""
 
+import contextlib
 import http.client
 import socket
 import ssl
@@ -20,7 +21,10 @@ class Reply(NamedTuple):
 
 
 class Connection:
-    """Requests with the client's key; reconnects by itself when the server dropped the line."""
+    """Requests with the client's key; reconnects by itself when the server dropped the line.
+
+    An empty key sends none: a server lets readers on its own machine in without one.
+    """
 
     def __init__(self, url: str, key: str, *, timeout_s: float = 10.0) -> None:
         parts = urlsplit(url)
@@ -32,9 +36,13 @@ class Connection:
         self._secure = parts.scheme == "https"
         self._host, self._port = parts.hostname, parts.port
         self._prefix = parts.path.rstrip("/")
-        self._headers = {"Authorization": f"Bearer {key}", "User-Agent": "trimtab-python"}
+        self._headers = {"User-Agent": "trimtab-python"}
+        if key:
+            self._headers["Authorization"] = f"Bearer {key}"
         self._timeout_s = timeout_s
         self._line: http.client.HTTPConnection | None = None
+        self._sock: socket.socket | None = None
+        self._ended = False
 
     def request(
         self,
@@ -54,7 +62,7 @@ class Connection:
             return self._once(method, path, body, headers or {})
         except NETWORK_ERRORS as error:
             self.close()
-            if not reused:
+            if not reused or self._ended:
                 raise ServerUnreachable(f"{self.url} does not answer: {error!r}") from error
         try:
             return self._once(method, path, body, headers or {})
@@ -72,16 +80,15 @@ class Connection:
         """Drop the line; the next request opens a new one."""
         if self._line is not None:
             self._line.close()
-            self._line = None
+            self._line = self._sock = None
 
     def interrupt(self) -> None:
-        """Wake a thread that waits for data on this line, from another thread."""
-        line = self._line
-        if line is not None and line.sock is not None:
-            try:
-                line.sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return
+        """Wake a thread that waits for data on this line, from another thread; for good."""
+        self._ended = True
+        sock = self._sock
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
     def _once(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Reply:
         line = self._connect()
@@ -103,9 +110,9 @@ class Connection:
                     self._host, self._port, timeout=self._timeout_s
                 )
             self._line.connect()
-            sock = self._line.sock
-            if sock is not None:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # Kept apart: http.client lets go of it while a response that closes is still read.
+            self._sock = self._line.sock
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self._line
 
 

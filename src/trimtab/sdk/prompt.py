@@ -1,5 +1,6 @@
 """The handle an application gets for one request: which version, and its messages."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
@@ -8,6 +9,7 @@ from typing import Any, Protocol, Self
 from trimtab.errors import UnknownVersion
 from trimtab.routing.evaluator import Decision
 from trimtab.routing.payload import Source
+from trimtab.sdk.reply import reply_fields
 from trimtab.sdk.snapshot import Snapshot
 
 Message = dict[str, Any]
@@ -184,7 +186,8 @@ class GenerationTimer:
         if flagged is not None:
             self._fields["flagged"] = flagged
         if metrics:
-            self._fields["metrics"] = dict(metrics)
+            numbers = {name: float(value) for name, value in metrics.items()}
+            self._fields["metrics"] = {k: v for k, v in numbers.items() if math.isfinite(v)}
 
     def __exit__(
         self,
@@ -212,50 +215,3 @@ def error_status(kind: type[BaseException]) -> str:
     if "cancel" in name or kind in {KeyboardInterrupt, GeneratorExit}:
         return "client_abort"
     return "upstream_error"
-
-
-def reply_fields(reply: object) -> dict[str, Any]:
-    """The event columns in an OpenAI chat completion, given as object or dict."""
-    if reply is None:
-        return {}
-    data = reply if isinstance(reply, Mapping) else _dumped(reply)
-    usage = data.get("usage") or {}
-    choices = data.get("choices") or []
-    messages = [choice.get("message") or {} for choice in choices]
-    reasons = [choice["finish_reason"] for choice in choices if choice.get("finish_reason")]
-    refused = any(message.get("refusal") for message in messages)
-    fields = {
-        "model_answered": data.get("model"),
-        "response_id": data.get("id"),
-        "system_fingerprint": data.get("system_fingerprint"),
-        "finish_reasons": reasons or None,
-        "flagged": (refused or "content_filter" in reasons) if choices else None,
-        "output_chars": sum(len(message.get("content") or "") for message in messages),
-        "tool_calls": sum(len(message.get("tool_calls") or ()) for message in messages) or None,
-        **usage_fields(usage),
-    }
-    return {key: value for key, value in fields.items() if value is not None}
-
-
-def usage_fields(usage: Mapping[str, Any]) -> dict[str, Any]:
-    """Token columns of an OpenAI `usage` object; input tokens include the cached ones."""
-    if not usage:
-        return {}
-    prompt_details = usage.get("prompt_tokens_details") or {}
-    completion_details = usage.get("completion_tokens_details") or {}
-    return {
-        "input_tokens": usage.get("prompt_tokens"),
-        "output_tokens": usage.get("completion_tokens"),
-        "cached_input_tokens": prompt_details.get("cached_tokens"),
-        "reasoning_tokens": completion_details.get("reasoning_tokens"),
-        "usage_source": "provider",
-    }
-
-
-def _dumped(reply: object) -> Mapping[str, Any]:
-    dump = getattr(reply, "model_dump", None)
-    if callable(dump):
-        data = dump()
-        if isinstance(data, Mapping):
-            return data
-    return {}

@@ -5,6 +5,7 @@ import uuid
 from pathlib import Path
 
 MAX_BYTES = 64 * 1024 * 1024
+JOINED_BYTES = 64 * 1024  # also what a delivery posts at once: well within the server's limit
 
 
 class Spool:
@@ -13,27 +14,47 @@ class Spool:
     def __init__(self, folder: Path, *, max_bytes: int = MAX_BYTES) -> None:
         self.folder = folder
         self._max_bytes = max_bytes
+        self._joined_bytes = min(JOINED_BYTES, max_bytes // 8)
         self._sequence = 0
+        self._last: Path | None = None
 
     def put(self, batch: bytes) -> int:
         """Keep a batch of event lines; gives how many older events were dropped for room.
+
+        A small batch of ours that still waits is written anew together with this one, so that a
+        long outage leaves few files. Who reads the old one meanwhile sends its events a second
+        time, which counts once.
 
         Raises:
             OSError: The disk does not take it.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        dropped = self._make_room(len(batch))
+        old, joined = self._last, batch
+        if old is not None and len(before := _content(old)) + len(batch) <= self._joined_bytes:
+            joined = before + batch
+        else:
+            old = None
         self._sequence += 1
-        place, writer = self._newest() + 1, f"{os.getpid()}-{self._sequence}"
-        name = f"{place:012d}-{writer}-{uuid.uuid4().hex[:8]}.ndjson"
+        dropped = self._make_room(len(batch), keep=old)
+        place = old.name.partition("-")[0] if old is not None else f"{self._newest() + 1:012d}"
+        name = f"{place}-{os.getpid()}-{self._sequence:06d}-{uuid.uuid4().hex[:8]}.ndjson"
+        self._last = self._write(name, joined)
+        if old is not None:
+            old.unlink(missing_ok=True)
+        return dropped
+
+    def _write(self, name: str, content: bytes) -> Path:
         temporary = self.folder / f".{name}.tmp"
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(batch)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(self.folder / name)
-        return dropped
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            return temporary.rename(self.folder / name)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
     def waiting(self) -> list[Path]:
         """The batches not yet delivered, oldest first (of earlier processes too)."""
@@ -46,7 +67,7 @@ class Spool:
         waiting = self.waiting()
         return int(waiting[-1].name.partition("-")[0]) if waiting else 0
 
-    def _make_room(self, wanted: int) -> int:
+    def _make_room(self, wanted: int, *, keep: Path | None) -> int:
         sizes = {}
         for path in self.waiting():
             try:
@@ -56,16 +77,17 @@ class Spool:
         total = sum(sizes.values()) + wanted
         dropped = 0
         for path, size in sizes.items():
-            if total <= self._max_bytes:
+            if total <= self._max_bytes or path == keep:
                 break
-            dropped += _count_lines(path)
+            dropped += _content(path).count(b"\n")
             path.unlink(missing_ok=True)
             total -= size
         return dropped
 
 
-def _count_lines(path: Path) -> int:
+def _content(path: Path) -> bytes:
+    """What a batch holds; nothing if it is delivered meanwhile."""
     try:
-        return path.read_bytes().count(b"\n")
+        return path.read_bytes()
     except OSError:
-        return 0
+        return b""

@@ -1,5 +1,6 @@
 """The last known good payload on disk: one file a (server, key), readable by its owner only."""
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -50,3 +51,8 @@ class PayloadStore:
         except OSError:
             return False
         return True
+
+    def forget(self) -> None:
+        """Remove the kept payload, so that it cannot come back."""
+        with contextlib.suppress(OSError):
+            self.path.unlink()

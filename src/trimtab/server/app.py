@@ -23,7 +23,7 @@ from trimtab.gateway.http import (
     answer_problem,
 )
 from trimtab.providers.upstream import Upstream
-from trimtab.server.delivery import Delivery
+from trimtab.server.delivery import CORS, RECYCLE_S, Delivery
 from trimtab.server.hub import Edition, Hub
 from trimtab.server.ingest import Ingest
 from trimtab.server.management import management_app
@@ -33,6 +33,9 @@ from trimtab.workspace.workspace import now
 
 logger = logging.getLogger("trimtab")
 
+GRACE_S = 1.0  # for answers of the gateway that are under way when the server is told to stop
+CLOSE_S = 2  # then connections are dropped, even of readers that take nothing
+
 Route = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
@@ -41,13 +44,23 @@ class App:
 
     Data routes are answered from memory in the event loop; management routes are plain functions
     in FastAPI's thread pool. One process, one event loop.
+
+    Args:
+        workspace: Opened; started and stopped with the server.
+        recycle_s: Shortest and longest life of a stream.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, *, recycle_s: tuple[float, float] = RECYCLE_S) -> None:
         self.workspace = workspace
         self.hub = Hub(self._edition)
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._upstreams: dict[str, Upstream] = {}
-        self.delivery = Delivery(self.hub, authenticate=workspace.authenticate, body=workspace.body)
+        self.delivery = Delivery(
+            self.hub,
+            authenticate=workspace.authenticate,
+            body=workspace.body,
+            recycle_s=recycle_s,
+        )
         self._ingest = Ingest(
             workspace.journal,
             authenticate=workspace.authenticate,
@@ -76,6 +89,7 @@ class App:
             ("GET", re.compile(r"/api/v1/bodies/[^/]+"), self.delivery.bodies),
             ("GET", re.compile(r"/api/features/[^/]+"), self.delivery.features),
             ("GET", re.compile(r"/sub/[^/]+"), self.delivery.sub),
+            ("OPTIONS", re.compile(r"/(api/features|sub)/[^/]+"), self.delivery.preflight),
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,6 +103,8 @@ class App:
         if path.startswith("/v1/"):
             await self._gateway(scope, receive, send)
             return
+        if method == "HEAD" and not path.startswith(("/sub/", "/api/v1/stream")):
+            method = "GET"  # answered alike; the server sends no body
         route = self._exact.get((method, path)) or self._matching(method, path)
         if route is None:
             await self._management(scope, receive, send)
@@ -107,7 +123,16 @@ class App:
         except ClientGone:
             return
         except TrimtabError as error:
-            await answer_problem(send, error)
+            public = scope["path"].startswith(("/api/features/", "/sub/"))
+            await answer_problem(send, error, CORS if public else ())
+
+    def end(self) -> None:
+        """Cut the streams at once, and the gateway's calls after a moment; from any thread."""
+        self.hub.close()
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self.delivery.calls.cut)
+            loop.call_soon_threadsafe(loop.call_later, GRACE_S, self._gateway.calls.cut)
 
     def _edition(self, environment: str) -> Edition:
         snapshot = self.workspace.snapshot(environment)
@@ -146,7 +171,8 @@ class App:
                 return
 
     def _start(self) -> None:
-        self.hub.attach(asyncio.get_running_loop())
+        self._loop = asyncio.get_running_loop()
+        self.hub.attach(self._loop)
         for name, settings in self.workspace.settings.providers.items():
             self._upstreams[name] = Upstream(settings)
         self.workspace.start(self.hub.publish)
@@ -168,9 +194,9 @@ class _HideAborts(logging.Filter):
 class TrimtabServer(uvicorn.Server):
     """uvicorn that cuts the open streams first when it is told to stop."""
 
-    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
+    def __init__(self, config: uvicorn.Config, app: App) -> None:
         super().__init__(config)
-        self._hub = hub
+        self._app = app
         self.on_started: Callable[[], None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -181,7 +207,7 @@ class TrimtabServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Cut the streams, then let uvicorn finish the rest."""
-        self._hub.close()
+        self._app.end()
         super().handle_exit(sig, frame)
 
 
@@ -197,12 +223,13 @@ def serve(
         port=port,
         log_level="warning",
         access_log=False,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=CLOSE_S,
         timeout_keep_alive=75,  # longer than clients keep a line: they should be the ones to close
         server_header=False,
+        proxy_headers=False,  # who may read without a key depends on the true peer
         backlog=4096,
     )
-    server = TrimtabServer(config, app.hub)
+    server = TrimtabServer(config, app)
     sock = config.bind_socket()
     bound = sock.getsockname()[1]
     address = f"http://{host if ':' not in host else f'[{host}]'}:{bound}"

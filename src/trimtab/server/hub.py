@@ -31,8 +31,20 @@ class Edition:
         self.environment = environment
         self.revision = revision
         self.decision = decision
-        self.etag = f'"{lineage[:13]}-{environment}-{revision}"'
+        self._tag = f"{lineage}-{environment}-{revision}"
         self._make_full = full
+        self._events: dict[bytes, bytes] = {}
+
+    def etag(self, scope: str) -> str:
+        """Stands for the bytes that a scope reads: `decide` and `render` read different ones."""
+        return f'"{self._tag}-{scope}"'
+
+    def as_event(self, name: bytes, make: Callable[[bytes, int, bytes], bytes]) -> bytes:
+        """The decision part as an event of a stream; made once for all its readers."""
+        event = self._events.get(name)
+        if event is None:
+            event = self._events[name] = make(name, self.revision, self.decision)
+        return event
 
     @functools.cached_property
     def full(self) -> bytes:

@@ -47,7 +47,7 @@ class Ingest:
         principal.require("render")
         if principal.environment is None:
             raise Forbidden(f'key "{principal.name}" belongs to no single environment')
-        body = await read_body(receive, limit=MAX_BODY)
+        body = await read_body(receive, limit=MAX_BODY, headers=headers)
         batch = admit(
             inflate(body, headers.get("content-encoding", "identity")),
             environment=principal.environment,
@@ -67,17 +67,25 @@ def inflate(body: bytes, encoding: str) -> bytes:
         MalformedBody: Another coding, or bytes that are not gzip.
         BodyTooLarge: More than 32 MiB inflated.
     """
-    if encoding in {"", "identity"}:
+    coding = encoding.strip().lower()
+    if coding in {"", "identity"}:
         return body
-    if encoding != "gzip":
+    if coding not in {"gzip", "x-gzip"}:
         raise MalformedBody(f"content-encoding {encoding!r} is not read here; send gzip or none")
-    inflater = zlib.decompressobj(wbits=31)
-    try:
-        content = inflater.decompress(body, MAX_INFLATED)
-    except zlib.error as error:
-        raise MalformedBody(f"the body is not gzip: {error}") from error
-    if inflater.unconsumed_tail:
-        raise BodyTooLarge(
-            f"the body inflates to more than {MAX_INFLATED} bytes; send less at once"
-        )
-    return content
+    pieces: list[bytes] = []
+    room = MAX_INFLATED
+    while body:  # a gzip body may have several members
+        inflater = zlib.decompressobj(wbits=31)
+        try:
+            pieces.append(inflater.decompress(body, room + 1))
+        except zlib.error as error:
+            raise MalformedBody(f"the body is not gzip: {error}") from error
+        room -= len(pieces[-1])
+        if room < 0:
+            raise BodyTooLarge(
+                f"the body inflates to more than {MAX_INFLATED} bytes; send less at once"
+            )
+        if not inflater.eof:
+            raise MalformedBody("the gzip body breaks off before its end; send it again")
+        body = inflater.unused_data
+    return b"".join(pieces)

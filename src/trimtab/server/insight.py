@@ -5,11 +5,30 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import AfterValidator
 
-from trimtab.errors import BadInput
-from trimtab.server.auth import may_read
+from trimtab.server.auth import check_environment, may_read
 from trimtab.server.reply import reply
 from trimtab.workspace import Workspace
+
+MAX_SEQ = 2**63 - 1  # what a row's number can be
+
+
+def moment(at: datetime) -> datetime:
+    """The time if it has a zone and lies where every store and every zone can follow.
+
+    Raises:
+        ValueError: It does not.
+    """
+    if at.tzinfo is None:
+        raise ValueError(f"{at.isoformat()} has no time zone; write {at.isoformat()}Z for UTC")
+    if not 1970 <= at.year <= 9000:
+        raise ValueError(f"{at.isoformat()} is out of range; give a year from 1970 to 9000")
+    return at
+
+
+Moment = Annotated[datetime, AfterValidator(moment)]
+RowNumber = Annotated[int, Query(ge=0, le=MAX_SEQ)]
 
 
 def insight_routes(workspace: Workspace) -> APIRouter:
@@ -25,12 +44,10 @@ def _status_routes(workspace: Workspace, routes: APIRouter) -> None:
 
     @routes.get("/status", tags=["insight"])
     def status(
-        request: Request, at: datetime | None = None, environment: str | None = None
+        request: Request, at: Moment | None = None, environment: str | None = None
     ) -> Response:
         """What runs where, now or at a past time."""
         may_read(workspace, request)
-        if at is not None and at.tzinfo is None:
-            raise BadInput(f"at is {at.isoformat()}; add the time zone, e.g. {at.isoformat()}Z")
         return reply(registry.board.status(at=at, environment=environment))
 
     @routes.get("/prompts/{name}/log", tags=["insight"])
@@ -55,17 +72,20 @@ def _status_routes(workspace: Workspace, routes: APIRouter) -> None:
         environment: str | None = None,
         prompt: str | None = None,
         action: str | None = None,
-        before: int | None = None,
+        before: RowNumber | None = None,
     ) -> Response:
         """What was decided, newest first; `before` pages on."""
         may_read(workspace, request)
         rows = registry.audit.rows(
             limit=limit, environment=environment, prompt=prompt, action=action, before_seq=before
         )
+        check_environment(workspace, environment, found=rows)
         return reply({"rows": rows})
 
     @routes.get("/audit/verify", tags=["insight"])
-    def verify(request: Request, count: int | None = None, head: str | None = None) -> Response:
+    def verify(
+        request: Request, count: RowNumber | None = None, head: str | None = None
+    ) -> Response:
         """Follow the whole hash chain; a `count` and `head` kept elsewhere are held against it."""
         may_read(workspace, request)
         return reply(registry.audit.verify(count=count, head=head))
@@ -91,10 +111,11 @@ def _event_routes(workspace: Workspace, routes: APIRouter) -> None:
         request: Request,
         environment: str | None = None,
         prompt: str | None = None,
-        since: datetime | None = None,
+        since: Moment | None = None,
     ) -> Response:
         """Requests, latency, tokens, cost and rates by version, from the events themselves."""
         may_read(workspace, request)
+        check_environment(workspace, environment)
         versions = workspace.lake.rollup_by_version(environment, prompt=prompt, since=since)
         return reply({"versions": versions})
 
@@ -104,6 +125,7 @@ def _event_routes(workspace: Workspace, routes: APIRouter) -> None:
     ) -> Response:
         """Feedback by the version that served its request."""
         may_read(workspace, request)
+        check_environment(workspace, environment)
         found = workspace.lake.feedback_by_version(environment, prompt=prompt)
         return reply({"feedback": found})
 

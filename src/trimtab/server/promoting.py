@@ -9,7 +9,7 @@ from trimtab.errors import BadInput
 from trimtab.registry.principals import Scope
 from trimtab.releases.promotion import PromotionStatus
 from trimtab.releases.rollout import PlanStatus, read_plan
-from trimtab.server.auth import may_read, principal_of
+from trimtab.server.auth import check_environment, may_read, principal_of
 from trimtab.server.reply import reply
 from trimtab.workspace import Workspace
 
@@ -25,10 +25,10 @@ class WhyBody(_Body):
 
 
 class PromotionBody(WhyBody):
-    """A version to make live; `expected_generation` null takes the pointer as it stands."""
+    """A version to make live, and the pointer's generation as the caller saw it (0: never)."""
 
     ref: str
-    expected_generation: int | None = Field(default=None, ge=0)
+    expected_generation: int = Field(ge=0)
 
 
 class RollbackBody(WhyBody):
@@ -69,15 +69,12 @@ def _promotion_routes(workspace: Workspace, routes: APIRouter) -> None:
     def promote(environment: str, name: str, body: PromotionBody, request: Request) -> Response:
         """Ask for a version to be live; it is at once if the policy wants nothing more."""
         actor = principal_of(workspace, request)
-        expected = body.expected_generation
-        if expected is None:
-            expected = registry.board.generation(environment, name)
         promotion = registry.promotions.request(
             actor,
             environment=environment,
             prompt=name,
             version=body.ref,
-            expected_generation=expected,
+            expected_generation=body.expected_generation,
             why=body.why,
         )
         return reply(promotion, status=201)
@@ -95,6 +92,7 @@ def _promotion_routes(workspace: Workspace, routes: APIRouter) -> None:
         found = registry.promotions.promotions(
             environment=environment, prompt=prompt, status=wanted
         )
+        check_environment(workspace, environment, found=found)
         return reply({"promotions": found})
 
     @routes.get("/promotions/{promotion_id}", tags=["promotions"])
@@ -169,6 +167,7 @@ def _plan_routes(workspace: Workspace, routes: APIRouter) -> None:
         may_read(workspace, request)
         statuses = None if status is None else [one_of(status, PlanStatus, "status")]
         found = registry.plans.plans(environment=environment, prompt=prompt, statuses=statuses)
+        check_environment(workspace, environment, found=found)
         return reply({"plans": found})
 
     @routes.get("/plans/{plan_id}", tags=["plans"])
@@ -233,7 +232,7 @@ def _key_routes(workspace: Workspace, routes: APIRouter) -> None:
             scopes=[one_of(scope, Scope, "scope") for scope in body.scopes],
             environments=body.environments,
         )
-        return reply({"name": body.name, "secret": secret}, status=201)
+        return reply({"name": body.name, "secret": secret}, status=201, secret=True)
 
     @routes.delete("/keys/{name}", tags=["keys"])
     def revoke(name: str, request: Request) -> Response:

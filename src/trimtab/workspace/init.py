@@ -19,7 +19,8 @@ def initialise(folder: Path, *, settings_text: str = DEFAULT_FILE) -> InitialKey
     """
     if (folder / "registry.db").exists():
         raise Conflict(f"{folder} is initialised already; its keys were shown then")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)  # events and evidence lie in it as files that anyone may read
     settings_path = folder / FILE_NAME
     if not settings_path.exists():
         settings_path.write_text(settings_text, encoding="utf-8")

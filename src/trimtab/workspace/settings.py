@@ -1,19 +1,29 @@
 """`trimtab.toml`: policies, providers, prices and what events keep; unknown keys are errors."""
 
+import difflib
+import math
 import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
-from trimtab.errors import ConfigError
+from trimtab.errors import BadReference, ConfigError
+from trimtab.prompts.reference import check_tag
 from trimtab.providers.pricing import Override, read_overrides
 from trimtab.providers.upstream import ProviderSettings
 from trimtab.releases.release import Policy
 
 FILE_NAME = "trimtab.toml"
+LEFT_OUT = {
+    "store_unit_ids": "unit ids are only ever kept as keyed hashes; leave it out",
+}
+"""Keys that people look for and that do not exist, with what is there instead."""
+
+T = TypeVar("T")
 
 DEFAULT_FILE = """\
 # What this installation allows, and where models are called. Every key has a default.
@@ -67,21 +77,27 @@ class ProviderTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class SettingsFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The whole file."""
+    """The whole file; the tables in it are read one by one, so that errors can name them."""
 
     event_attributes: tuple[str, ...] = ("tier", "region")
-    environments: dict[str, EnvironmentSettings] = {}
-    providers: dict[str, ProviderTable] = {}
+    environments: dict[str, dict[str, Any]] = {}
+    providers: dict[str, dict[str, Any]] = {}
     prices: dict[str, Any] = {}  # read by `providers.pricing`
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the server runs with."""
+    """What the server runs with.
+
+    Attributes:
+        policies: By environment, in rank order.
+        unset_keys: Providers whose `key_env` names a variable that is not set, and that variable.
+    """
 
     policies: dict[str, Policy]
     providers: dict[str, ProviderSettings]
     prices: list[Override]
     event_attributes: tuple[str, ...]
+    unset_keys: dict[str, str] = {}
 
 
 def read_settings(folder: Path, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -104,27 +120,72 @@ def parse_settings(text: str, *, where: str, environ: Mapping[str, str]) -> Sett
     """The settings in the text of a `trimtab.toml`."""
     try:
         document: dict[str, Any] = tomllib.loads(text)
-        file = msgspec.convert(document, SettingsFile)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{where} is not TOML: {error}") from error
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {error}; see `trimtab init --help` for the keys") from error
-    environments = file.environments or {
-        name: msgspec.convert(table, EnvironmentSettings)
-        for name, table in tomllib.loads(DEFAULT_FILE)["environments"].items()
+    file = _table(document, SettingsFile, where=where)
+    tables = file.environments or tomllib.loads(DEFAULT_FILE)["environments"]
+    environments = {
+        name: _table(table, EnvironmentSettings, where=f"{where}: [environments.{name}]")
+        for name, table in tables.items()
+    }
+    providers = {
+        name: _table(table, ProviderTable, where=f"{where}: [providers.{name}]")
+        for name, table in file.providers.items()
     }
     return Settings(
         policies={
-            name: _policy(table, rank=rank)
+            name: _policy(name, table, rank=rank, where=where)
             for rank, (name, table) in enumerate(environments.items())
         },
-        providers={name: _provider(name, table, environ) for name, table in file.providers.items()},
+        providers={
+            name: _provider(name, table, environ, where=where) for name, table in providers.items()
+        },
         prices=read_overrides(file.prices, where=where),
         event_attributes=file.event_attributes,
+        unset_keys={
+            name: table.key_env
+            for name, table in providers.items()
+            if table.key_env and not environ.get(table.key_env)
+        },
     )
 
 
-def _policy(table: EnvironmentSettings, *, rank: int) -> Policy:
+def _table(table: dict[str, Any], kind: type[T], *, where: str) -> T:
+    """A table as its record.
+
+    Raises:
+        ConfigError: It has a key that is not known, or a value of another type.
+    """
+    known = [field.name for field in msgspec.structs.fields(kind)]  # type: ignore[arg-type]  # T is one of the Structs above
+    for key in table:
+        if key in LEFT_OUT:
+            raise ConfigError(f'{where} has "{key}", which does not exist: {LEFT_OUT[key]}')
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            way = f'did you mean "{near[0]}"?' if near else f"there are {', '.join(known)}"
+            raise ConfigError(f'{where} has no key "{key}"; {way}')
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        raise ConfigError(
+            f"{where}: {error}; `trimtab init` writes a {FILE_NAME} that shows the form"
+        ) from error
+
+
+def _policy(name: str, table: EnvironmentSettings, *, rank: int, where: str) -> Policy:
+    try:
+        # The rules of a tag, for both stand behind the "@"; "live" is no tag, yet a fine place.
+        check_tag("live-" if name == "live" else name, environments=())
+    except BadReference as error:
+        raise ConfigError(
+            f'{where}: "{name[:64]}" cannot name an environment, which stands in references such as'
+            ' support.reply@prod; use letters, digits, ".", "_" and "-", and nothing that reads as'
+            " a version number or a sha"
+        ) from error
+    if table.approvals < 0:
+        raise ConfigError(
+            f"{where}: [environments.{name}] approvals is {table.approvals}; write 0 or more"
+        )
     return Policy(
         rank=rank,
         approvals=table.approvals,
@@ -135,12 +196,17 @@ def _policy(table: EnvironmentSettings, *, rank: int) -> Policy:
     )
 
 
-def _provider(name: str, table: ProviderTable, environ: Mapping[str, str]) -> ProviderSettings:
-    if not table.base_url.startswith(("http://", "https://")):
-        raise ConfigError(
-            f"providers.{name}.base_url is {table.base_url!r}; write an address such as"
-            ' "https://api.openai.com/v1"'
-        )
+def _provider(
+    name: str, table: ProviderTable, environ: Mapping[str, str], *, where: str
+) -> ProviderSettings:
+    where = f"{where}: [providers.{name}]"
+    if "/" in name or not name.isprintable() or not name:
+        raise ConfigError(f'{where}: models are called "provider/model"; use a name without "/"')
+    _check_address(table.base_url, where=where)
+    for key in ("timeout_s", "connect_timeout_s", "keepalive_s"):
+        seconds: float = getattr(table, key)
+        if not (math.isfinite(seconds) and seconds > 0):
+            raise ConfigError(f"{where} {key} is {seconds:g}; write seconds, more than 0")
     return ProviderSettings(
         name=name,
         base_url=table.base_url,
@@ -150,3 +216,16 @@ def _provider(name: str, table: ProviderTable, environ: Mapping[str, str]) -> Pr
         keepalive_s=table.keepalive_s,
         pinned_models=tuple(table.pinned_models),
     )
+
+
+def _check_address(url: str, *, where: str) -> None:
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        _ = parts.port  # a port that is none raises
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise ConfigError(
+            f'{where} base_url is {url!r}; write an address such as "https://api.openai.com/v1"'
+        )

@@ -8,9 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
+from sqlalchemy.exc import DatabaseError
+
 from trimtab.autopilot.controller import Controller, Sight
 from trimtab.autopilot.worker import Job, Worker
-from trimtab.database.engine import open_database
+from trimtab.database.engine import Database, open_database
 from trimtab.database.migrate import upgrade
 from trimtab.errors import ConfigError, UnknownVersion
 from trimtab.events.door import admit, make_unit_key
@@ -54,8 +56,11 @@ class Workspace:
         self.folder = folder
         self.settings = settings
         self._lock = FolderLock(folder)
-        self._database = open_database(folder / "registry.db")
-        upgrade(self._database)
+        try:
+            self._database = open_registry(folder)
+        except BaseException:
+            self._lock.release()
+            raise
         self.registry = Registry(
             self._database,
             policies=settings.policies,
@@ -70,8 +75,10 @@ class Workspace:
         self.evidence = Evidence(folder / "evidence.db")
         self.lake = Lake(folder / "events", journals=folder / "journals")
         self.serving = Serving(self.registry)
-        self.controller = Controller(self.registry, self.evidence, clock=now)
         self._fold = Fold(self.evidence, folder / "journals", plans=self.registry.plans.fold_plans)
+        self.controller = Controller(
+            self.registry, self.evidence, clock=now, behind_s=self._fold.behind_s
+        )
         self._outcomes = Outcomes(self.evidence, self.lake)
         self._prices = PriceTable(settings.prices)
         self._worker: Worker | None = None
@@ -120,9 +127,12 @@ class Workspace:
         self._lock.release()
 
     def tick(self) -> list[Sight]:
-        """Fold what came in, then let the autopilot look and act."""
-        self._fold.step()
-        return self.controller.tick()
+        """Fold what came in, then let the autopilot look and act, even on what it has so far."""
+        try:
+            self._fold.step()
+        finally:
+            sights = self.controller.tick()
+        return sights
 
     def fold(self) -> None:
         """Fold what came in."""
@@ -201,6 +211,24 @@ class Workspace:
     def explain(self, request_id: str) -> Columns:
         """What was decided for a request, why, and what came of it."""
         return explain_request(self.registry, self.lake, request_id)
+
+
+def open_registry(folder: Path) -> Database:
+    """The registry's database, with every table of this version of trimtab.
+
+    Raises:
+        ConfigError: The file is no such database, or is damaged.
+    """
+    path = folder / "registry.db"
+    database = open_database(path)
+    try:
+        upgrade(database)
+    except DatabaseError as error:
+        database.close()
+        raise ConfigError(
+            f"{path} cannot be opened: {error.orig}; put a copy of it back, or name another folder"
+        ) from error
+    return database
 
 
 def now() -> datetime:

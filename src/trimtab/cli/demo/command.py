@@ -136,7 +136,10 @@ class Run:
         reports = [story.report(each["detail"]["plan"]["id"]) for each in self.reports]
         self.reports = reports
         good, bad = candidate(reports[0]), harmful(reports[1])
-        expected = good["outcome"] == "promoted" and bad["outcome"] == "rolled_back"
+        counters = story.counters()
+        acknowledged = traffic.get("feedback", {}).get("acknowledged", 0)
+        lost = max(acknowledged - counters["fold"]["outcomes"], 0)
+        expected = good["outcome"] == "promoted" and bad["outcome"] == "rolled_back" and not lost
         return {
             "as_expected": expected,
             "requests": traffic.get("sent", 0),
@@ -150,7 +153,8 @@ class Run:
             },
             "rollup_by_version": story.rollup(),
             "traffic": traffic,
-            "counters": story.counters(),
+            "acknowledged_events": {"sent": acknowledged, "lost": lost},
+            "counters": counters,
             "server_kills": self._chaos.kills,
             "seconds": round(time.monotonic() - self._started, 1),
         }

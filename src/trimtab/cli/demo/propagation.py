@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from trimtab.cli.api import Api, pointer_path
+from trimtab.cli.demo.story import generation
 from trimtab.errors import TrimtabError
 from trimtab.prompts.version import version_from_identity
 from trimtab.sdk.client import Client
@@ -70,13 +71,20 @@ class Propagation:
         self._delays_ms.setdefault(snapshot.revision, (now - published) * 1000)
 
     def _run(self) -> None:
-        versions = ["1.0.0", "1.1.0"]
         while self.moves < MOVES and not self._stop.is_set():
-            body = {"ref": versions[self.moves % 2], "why": "measuring how fast a move arrives"}
             try:
-                self._api.post(f"{pointer_path(ENVIRONMENT, PROMPT)}/promotions", body)
-                self.moves += 1
+                self._move()
             except TrimtabError:
                 self._stop.wait(0.2)  # the server is being killed and started again
                 continue
             self._stop.wait(EVERY_S)
+
+    def _move(self) -> None:
+        now = generation(self._api, ENVIRONMENT, PROMPT)
+        body = {
+            "ref": ("1.0.0", "1.1.0")[now % 2],
+            "expected_generation": now,
+            "why": "measuring how fast a move arrives",
+        }
+        self._api.post(f"{pointer_path(ENVIRONMENT, PROMPT)}/promotions", body)
+        self.moves += 1

@@ -109,7 +109,11 @@ class Story:
         """Ask for a promotion; where it needs a second person, the approver agrees."""
         asked = self._admin.post(
             f"{pointer_path(environment, prompt)}/promotions",
-            {"ref": version, "why": f"{version} for {environment}"},
+            {
+                "ref": version,
+                "expected_generation": generation(self._admin, environment, prompt),
+                "why": f"{version} for {environment}",
+            },
         )
         if asked["status"] == "pending":
             for want in asked["missing"]:
@@ -189,3 +193,9 @@ class Story:
                     raise
             time.sleep(POLL_S)
         raise ProcessFailed(f"{what} did not come within {timeout_s:g} s; see {self._stage.logs}")
+
+
+def generation(api: Api, environment: str, prompt: str) -> int:
+    """The pointer's generation now; 0 where the prompt was never released."""
+    found = api.get("/api/v1/status", {"environment": environment})["environments"][0]["prompts"]
+    return next((int(each["generation"]) for each in found if each["prompt"] == prompt), 0)

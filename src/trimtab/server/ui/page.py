@@ -12,7 +12,8 @@ from trimtab.workspace import Workspace
 from trimtab.workspace.workspace import now as time_now
 
 PLANS_SHOWN = 6
-CHANGES_SHOWN = 25
+CHANGES_SHOWN = 20
+ROWS_READ = 300
 FILES = {
     "trimtab.css": "text/css; charset=utf-8",
     "refresh.js": "text/javascript; charset=utf-8",
@@ -60,7 +61,7 @@ def page_view(workspace: Workspace, *, gateway: str) -> view.Shown:
     """Everything on the page."""
     now = time_now()
     registry = workspace.registry
-    plans = registry.plans.plans()[-PLANS_SHOWN:][::-1]
+    plans = view.most_wanted(registry.plans.plans(), most=PLANS_SHOWN)
     status = registry.board.status()
     return {
         "title": "what runs where",
@@ -71,5 +72,5 @@ def page_view(workspace: Workspace, *, gateway: str) -> view.Shown:
         "matrix": view.matrix(status),
         "rollouts": [view.rollout(workspace.plan_report(plan.id), now) for plan in plans],
         "versions": view.versions(workspace.lake.rollup_by_version()),
-        "changes": view.changes(registry.audit.rows(limit=CHANGES_SHOWN), now),
+        "changes": view.changes(registry.audit.rows(limit=ROWS_READ), now, most=CHANGES_SHOWN),
     }

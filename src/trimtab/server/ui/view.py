@@ -1,7 +1,8 @@
 """What the page shows, in the words and digits it shows it with."""
 
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ import msgspec
 
 from trimtab.events.rollup import VersionRollup
 from trimtab.registry.audit import AuditRow
+from trimtab.registry.plan_rows import PlanRecord
 from trimtab.registry.status import PromptStatus, Status
 from trimtab.releases.guardrails import Assessment, Reading, SideReading
 from trimtab.stats.undefined import Undefined
@@ -24,6 +26,7 @@ STATUS_TEXT = {
     "rolled_back": "rolled back",
     "aborted": "aborted",
 }
+LIVE = frozenset({"running", "paused"})
 LIMIT_AT = 75.0  # where the limit stands on an evidence bar of 100
 ACTION_TEXT = {
     "register": "registered",
@@ -101,6 +104,14 @@ def _cell(prompt: PromptStatus, now: datetime) -> Shown:
         "killed": prompt.killed,
         "plan": plan,
     }
+
+
+def most_wanted(plans: Sequence[PlanRecord], *, most: int) -> list[PlanRecord]:
+    """The plans to show, newest first: all that divide traffic, then others up to `most`."""
+    newest = list(reversed(plans))
+    live = [plan for plan in newest if plan.status in LIVE]
+    others = [plan for plan in newest if plan.status not in LIVE]
+    return live + others[: max(most - len(live), 0)]
 
 
 def rollout(report: PlanReport, now: datetime) -> Shown:
@@ -221,27 +232,40 @@ def versions(rows: list[VersionRollup]) -> list[Shown]:
     ]
 
 
-def changes(rows: list[AuditRow], now: datetime) -> list[Shown]:
-    """The newest decisions, in sentences."""
+def changes(rows: list[AuditRow], now: datetime, *, most: int) -> list[Shown]:
+    """The newest decisions, in sentences; the same one again and again takes one line."""
+    told = [row for row in rows if not _is_told_by_the_next(row)]
+    groups = [list(group) for _, group in itertools.groupby(told, key=_subject)]
     return [
         {
-            "at": ago(row.at, now),
-            "at_iso": row.at.isoformat(),
-            "actor": row.actor,
-            "action": ACTION_TEXT.get(row.action, row.action.replace("_", " ")),
-            "prompt": row.prompt,
-            "environment": row.environment,
-            "summary": _summary(row),
+            "at": ago(group[0].at, now),
+            "at_iso": group[0].at.isoformat(),
+            "actor": group[0].actor,
+            "action": ACTION_TEXT.get(group[0].action, group[0].action.replace("_", " ")),
+            "prompt": group[0].prompt,
+            "environment": group[0].environment,
+            "summary": _summary(group[0], times=len(group)),
         }
-        for row in rows
+        for group in groups[:most]
     ]
 
 
-def _summary(row: AuditRow) -> str:
+def _subject(row: AuditRow) -> tuple[str | None, ...]:
+    return row.actor, row.action, row.prompt, row.environment
+
+
+def _is_told_by_the_next(row: AuditRow) -> bool:
+    """A promotion that wanted nothing more went live with the row after its request."""
+    return row.action == "request_promotion" and not row.details.get("missing")
+
+
+def _summary(row: AuditRow, *, times: int) -> str:
     details = row.details
     parts = [str(details[key]) for key in ("version", "name", "suite", "verdict") if key in details]
     if details.get("share"):
         parts.append(f"to {int(details['share']) / 100:g} %")
     if details.get("why"):
         parts.append(str(details["why"]))
+    if times > 1:
+        parts.append(f"{times} times in a row")
     return " · ".join(parts)[:400]
