@@ -11,7 +11,17 @@ import pytest
 @pytest.mark.more
 @pytest.mark.timeout(300)
 def test_the_demo_through_chaos_is_right_and_loses_nothing() -> None:
-    command = [sys.executable, "-m", "trimtab", "demo", "--once", "--json", "--chaos", "--seed", "7"]
+    command = [
+        sys.executable,
+        "-m",
+        "trimtab",
+        "demo",
+        "--once",
+        "--json",
+        "--chaos",
+        "--seed",
+        "7",
+    ]
 
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
 

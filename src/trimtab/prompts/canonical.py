@@ -92,7 +92,7 @@ def _place_point(digits: str, point: int) -> str:
     return f"{mantissa}e{'+' if exponent > 0 else '-'}{abs(exponent)}"
 
 
-class _Refused(Exception):  # noqa: N818 - a signal inside this module; callers see IdentityError
+class _Refused(Exception):
     """A value without a canonical form; containers add their step to the path on the way out."""
 
     def __init__(self, reason: str) -> None:

@@ -195,7 +195,7 @@ class Traffic:
         self.feedback.give(request_id, verdict, thread_id=arrival.thread_id)
 
 
-class _CutStream(Exception):  # noqa: N818 — a way to the counter, not an error of ours
+class _CutStream(Exception):
     """A streamed answer broke off after its 200."""
 
 

@@ -18,7 +18,7 @@ from trimtab.cli.demo.story import PROMPT, Story
 from trimtab.cli.demo.summary import candidate, harmful, quantile, show
 from trimtab.errors import TrimtabError
 
-WIDTH = 140  # where no terminal says how wide it is
+WIDTH = 160  # where no terminal says how wide it is
 EXAMPLES = "examples/support"
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 

@@ -69,9 +69,9 @@ def outcome_table(reports: Sequence[Shown]) -> Table:
     """One row a guardrail of each candidate."""
     table = Table(title="What happened to each candidate", title_justify="left")
     for name in ("candidate", "outcome", "treated", "after", "guardrail", "verdict"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=True)
     for name in ("e / limit", "effect (95 %)", "power, fixed n"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for report in reports:
         shown = candidate(report)
         seconds = report["seconds_to_end"]
