@@ -8,7 +8,7 @@ from typing import Any
 from tests.journeys.house import REPLY, House, held_plan
 from tests.journeys.wire import exchange, head
 from trimtab import Client
-from trimtab.sdk.client import event_times
+from trimtab.sdk.columns import event_times
 
 ANSWER = {
     "model": "gpt-4o-2024-11-20",

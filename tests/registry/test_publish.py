@@ -68,6 +68,19 @@ def test_versions_released_here_are_named_others_are_not(house: House) -> None:
     assert three not in versions
 
 
+def test_a_prompt_changed_for_years_names_what_matters_and_the_newest_ten(house: House) -> None:
+    texts = [f"Text {number}." for number in range(14)]
+    house.push(*texts)
+    for number in range(14):
+        house.promote(f"1.{number}.0")
+
+    state = _block(house).prompts[PROMPT]
+
+    named = {label.version for label in state.versions.values()}
+    assert named == {f"1.{number}.0" for number in range(4, 14)}
+    assert {state.live, state.last_good} <= state.versions.keys()
+
+
 def test_the_same_revision_gives_the_same_bytes_in_another_process(house: House) -> None:
     house.push("One.", "Two.")
     house.promote("1.0.0")

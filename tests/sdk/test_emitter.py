@@ -14,7 +14,7 @@ import pytest
 
 from tests.sdk.scripted import ScriptedServer, accept, eventually
 from trimtab.events.schema import Outcome
-from trimtab.sdk.client import event_times
+from trimtab.sdk.columns import event_times
 from trimtab.sdk.emitter import MAX_BUFFERED, Emitter
 from trimtab.sdk.http import Connection
 from trimtab.sdk.spool import Spool

@@ -7,10 +7,11 @@ from trimtab.errors import ConfigError, DataFolderLocked, NotFound, UnknownEnvir
 from trimtab.prompts.version import Version, version_from_identity
 from trimtab.registry.principals import Principal
 from trimtab.registry.registration import NewVersion
+from trimtab.sdk.columns import new_id
 from trimtab.workspace import Workspace
 from trimtab.workspace.init import initialise
 from trimtab.workspace.lock import FolderLock
-from trimtab.workspace.workspace import new_id, new_secret, now
+from trimtab.workspace.workspace import new_secret, now
 
 PROMPT = "support.reply"
 
@@ -178,3 +179,21 @@ def test_ids_and_secrets_are_new_each_time() -> None:
     assert len({new_id() for _ in range(1000)}) == 1000
     assert len({new_secret() for _ in range(100)}) == 100
     assert new_secret().startswith("tt_")
+
+
+def test_evidence_that_is_gone_is_made_anew_from_the_lake(team: Team, tmp_path: Path) -> None:
+    workspace = team.workspace
+    for _ in range(20):
+        workspace.record(team.generation())
+    workspace.journal.close()
+    workspace.fold()
+    workspace.lake.compact(workspace.evidence)
+    before = workspace.evidence.rollup("dev")
+    workspace.stop()
+    for path in (tmp_path / "data").glob("evidence.db*"):
+        path.unlink()
+
+    team.workspace = Workspace.open(tmp_path / "data")
+
+    assert before[0].n == 20
+    assert team.workspace.evidence.rollup("dev") == before

@@ -3,7 +3,6 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from trimtab.errors import BadInput, Forbidden, ProviderError, TrimtabError, Unauthorized
@@ -28,7 +27,7 @@ from trimtab.prompts.version import Version
 from trimtab.providers.upstream import Upstream, UpstreamTimeout
 from trimtab.registry.principals import Principal
 from trimtab.routing.evaluator import Context, Decision
-from trimtab.sdk.client import new_id
+from trimtab.sdk.columns import event_times, new_id
 from trimtab.sdk.snapshot import Snapshot
 
 logger = logging.getLogger("trimtab")
@@ -212,14 +211,14 @@ class Gateway:
 
     def _expose(self, exchange: Exchange) -> None:
         columns = {key: exchange.fields[key] for key in EXPOSURE_COLUMNS if key in exchange.fields}
-        self._keep({"kind": "exposure", **stamp(), **columns})
+        self._keep({"kind": "exposure", **event_times(), **columns})
 
     def _finish(self, exchange: Exchange) -> None:
         columns = exchange.finish()
         if columns.get("usage_source"):
             model = columns.get("model_answered") or columns.get("model_asked")
             columns.update(self._price(str(columns.get("provider")), str(model), columns))
-        self._keep({"kind": "generation", **stamp(), **columns})
+        self._keep({"kind": "generation", **event_times(), **columns})
 
     def _keep(self, columns: Columns) -> None:
         """Record an event; a full disk must not take the application's answers with it."""
@@ -279,14 +278,6 @@ def _served(snapshot: Snapshot, decision: Decision) -> Version:
             " no earlier good release; serve your own fallback, or run `trimtab unkill`"
         )
     return version
-
-
-def stamp() -> Columns:
-    """A fresh event id and the time."""
-    return {
-        "event_id": new_id(),
-        "occurred_at": datetime.now(UTC).isoformat(timespec="microseconds"),
-    }
 
 
 def failure_status(error: TrimtabError) -> str:

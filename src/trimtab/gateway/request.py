@@ -8,7 +8,7 @@ import msgspec
 from trimtab.errors import BadInput, BadReference, MalformedBody, NotFound
 from trimtab.prompts.reference import check_name
 from trimtab.prompts.version import Version
-from trimtab.sdk.client import check_ids
+from trimtab.sdk.columns import check_ids
 
 MODEL_PREFIX = "trimtab/"
 TRIMTAB_KEYS = ("variables", "unit_id", "thread_id", "attributes", "request_id")

@@ -1,5 +1,6 @@
 """The situation of an environment, now or at a past time, from its rows of history."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
@@ -18,6 +19,10 @@ from trimtab.registry.pointers import Pointers, marks_until, moves_until, switch
 from trimtab.releases.release import Move, PointerState, replay
 from trimtab.releases.rollout import Plan
 from trimtab.releases.takeback import Switch, is_killed, serving_sha
+
+# A payload names these beside what it serves, so that they can be pinned; clients keep their
+# bodies, and a prompt that is changed for years must not make them grow.
+RECENT_RELEASES = 10
 
 
 class PlanSituation(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,8 +55,10 @@ class PromptSituation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def shas(self) -> set[str]:
-        """Every version that the prompt has to do with here: released ever, served, or planned."""
-        named = {move.sha for move in self.moves}
+        """The versions that matter here: live, last good, served, planned, released of late."""
+        released = dict.fromkeys(move.sha for move in reversed(self.moves))
+        named = {*itertools.islice(released, RECENT_RELEASES)}
+        named |= {sha for sha in (self.state.live, self.state.last_good, self.serving) if sha}
         if self.plan is not None:
             named |= {self.plan.plan.candidate, self.plan.plan.baseline}
         return named

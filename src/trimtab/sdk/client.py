@@ -6,22 +6,28 @@ import os
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from time import monotonic, time_ns
+from time import monotonic
 from typing import Any, Self
 
 from trimtab.errors import ConfigError, KeyMismatch, ServerUnreachable, TrimtabError
-from trimtab.events.ids import uuid7
 from trimtab.events.schema import Exposure, Feedback, Generation, Outcome
-from trimtab.routing.evaluator import Context, Decision, check_unit
+from trimtab.routing.evaluator import Context, check_unit
 from trimtab.routing.payload import Source, UnitKind
+from trimtab.sdk.columns import (
+    SDK_VERSION,
+    check_ids,
+    decision_columns,
+    event_times,
+    new_id,
+    unit_of,
+)
 from trimtab.sdk.emitter import Counts, Emitter
 from trimtab.sdk.feed import Feed, Listener
 from trimtab.sdk.http import Connection
 from trimtab.sdk.prompt import GenerationTimer, Prompt
-from trimtab.sdk.snapshot import Snapshot, decision_fields
+from trimtab.sdk.snapshot import Snapshot
 from trimtab.sdk.spool import Spool
 from trimtab.sdk.store import PayloadStore, default_cache_dir, store_name
 
@@ -29,7 +35,6 @@ EXPOSURE_EVERY_S = 3600.0
 EXPOSURES_REMEMBERED = 100_000
 WAIT_WITH_FALLBACK_S = 0.5
 NO_SERVER = "files:"
-SDK_VERSION = "python/0.1.0"
 
 _clients: "weakref.WeakSet[Client]" = weakref.WeakSet()
 
@@ -323,17 +328,9 @@ class Client:
         self._emit(Generation(**event_times(), **columns))
 
     def _columns(self, prompt: Prompt) -> dict[str, Any]:
-        decision = prompt.decision
-        columns = decision_fields(decision, prompt.snapshot)
-        columns.update(source=prompt.source, request_id=prompt.request_id, sdk_version=SDK_VERSION)
+        columns = decision_columns(prompt)
         if self._service:
             columns["service"] = self._service
-        if prompt.thread_id is not None:
-            columns["thread_id"] = prompt.thread_id
-        unit = unit_of(decision, prompt)
-        if unit is not None:
-            columns["unit_id"] = unit
-            columns["unit_kind"] = decision.unit_kind or "user"
         return columns
 
     def _emit(self, event: Exposure | Generation | Outcome | Feedback) -> None:
@@ -345,37 +342,6 @@ def _from_folder(folder: Path) -> Snapshot:
     from trimtab.sdk.files import snapshot_from_folder  # reads prompt files: most need it never
 
     return snapshot_from_folder(folder)
-
-
-def unit_of(decision: Decision, prompt: Prompt) -> str | None:
-    """The raw id of the unit the decision is about; the user's when no plan decided."""
-    if decision.unit_kind == "thread":
-        return prompt.thread_id
-    if decision.unit_kind == "request":
-        return prompt.request_id
-    return prompt.unit_id
-
-
-def check_ids(**ids: str | None) -> None:
-    """Refuse an id that is given and is not a non-empty string of at most 256 bytes.
-
-    Raises:
-        BadUnit: The id's name, its value, and what it should be.
-    """
-    for name, value in ids.items():
-        if value is not None:
-            check_unit(name, value)
-
-
-def new_id() -> str:
-    """A new UUIDv7."""
-    return uuid7(time_ns(), os.urandom(10))
-
-
-def event_times() -> dict[str, Any]:
-    """A fresh event id and the time, as columns."""
-    now = datetime.now(UTC)
-    return {"event_id": new_id(), "occurred_at": now.isoformat(timespec="microseconds")}
 
 
 def _after_fork() -> None:
@@ -394,5 +360,3 @@ def _at_exit() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 atexit.register(_at_exit)
-
-__all__ = ["Client", "event_times", "new_id"]

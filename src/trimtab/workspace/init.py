@@ -6,8 +6,9 @@ from trimtab.database.engine import open_database
 from trimtab.database.migrate import upgrade
 from trimtab.errors import Conflict
 from trimtab.registry.registry import InitialKeys, Registry
+from trimtab.sdk.columns import new_id
 from trimtab.workspace.settings import DEFAULT_FILE, FILE_NAME, read_settings
-from trimtab.workspace.workspace import new_id, new_secret, now, pinned_models
+from trimtab.workspace.workspace import new_secret, now, pinned_models
 
 
 def initialise(folder: Path, *, settings_text: str = DEFAULT_FILE) -> InitialKeys:

@@ -1,8 +1,7 @@
 """Wiring: stores, registry, events, autopilot and prices of one data folder."""
 
-import os
+import logging
 import secrets
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,22 +16,25 @@ from trimtab.database.migrate import upgrade
 from trimtab.errors import ConfigError, UnknownVersion
 from trimtab.events.door import admit, make_unit_key
 from trimtab.events.evidence import Evidence
-from trimtab.events.fold import Fold
-from trimtab.events.ids import uuid7
+from trimtab.events.fold import Fold, Plans
 from trimtab.events.journal import Journal, seal_abandoned
 from trimtab.events.lake import Lake
 from trimtab.events.outcomes import Outcomes
+from trimtab.events.rebuild import rebuild
 from trimtab.events.totals import BaselineHistory
 from trimtab.providers.pricing import PriceTable, Usage
 from trimtab.registry.ledger import Published
 from trimtab.registry.plans import Started
 from trimtab.registry.principals import Principal
 from trimtab.registry.registry import Registry
+from trimtab.sdk.columns import new_id
 from trimtab.sdk.snapshot import Snapshot
 from trimtab.workspace.lock import FolderLock
 from trimtab.workspace.report import PlanReport, explain_request, plan_report
 from trimtab.workspace.serving import Serving
 from trimtab.workspace.settings import Settings, read_settings
+
+logger = logging.getLogger("trimtab")
 
 TICK_S = 0.1
 OUTCOMES_S = 5.0
@@ -72,8 +74,10 @@ class Workspace:
         self.registry.adopt_policies()
         self.unit_key = make_unit_key(self.registry.installation_secret.encode())
         self.journal = Journal(folder / "journals")
-        self.evidence = Evidence(folder / "evidence.db")
         self.lake = Lake(folder / "events", journals=folder / "journals")
+        self.evidence = open_evidence(
+            folder / "evidence.db", self.lake, plans=self.registry.plans.fold_plans
+        )
         self.serving = Serving(self.registry)
         self._fold = Fold(self.evidence, folder / "journals", plans=self.registry.plans.fold_plans)
         self.controller = Controller(
@@ -231,6 +235,18 @@ def open_registry(folder: Path) -> Database:
     return database
 
 
+def open_evidence(path: Path, lake: Lake, *, plans: Plans) -> Evidence:
+    """The evidence; where its file is gone and events were compacted, made anew from them.
+
+    A new file beside an old manifest would count its commits from 1 again and never see what the
+    lake holds.
+    """
+    if not path.exists() and lake.commits():
+        report = rebuild(path, lake.journals, lake, plans=plans, count_late=False)
+        logger.warning("%s was gone; it was made anew from %d events", path, report.events)
+    return Evidence(path)
+
+
 def now() -> datetime:
     """The time, timezone-aware."""
     return datetime.now(UTC)
@@ -243,11 +259,6 @@ def pinned_models(settings: Settings) -> frozenset[str]:
         for name, provider in settings.providers.items()
         for model in provider.pinned_models
     )
-
-
-def new_id() -> str:
-    """A new UUIDv7."""
-    return uuid7(time.time_ns(), os.urandom(10))
 
 
 def new_secret() -> str:

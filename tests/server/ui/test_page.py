@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.server.house import House, identity, problem_of
+from trimtab.sdk.columns import new_id
 from trimtab.server.ui.page import FILES
-from trimtab.workspace.workspace import new_id, now
+from trimtab.workspace.workspace import now
 
 HOSTILE = "<script>alert('x')</script>\" onload=\"y"
 PLAN = {
