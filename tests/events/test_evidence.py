@@ -151,3 +151,11 @@ def test_evidence_survives_being_closed_and_opened(tmp_path: Path) -> None:
     evidence.close()
 
     assert Evidence(tmp_path / "evidence.db").totals([PLAN_ID]) == before
+
+
+def test_a_damaged_file_is_named_with_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "evidence.db"
+    path.write_bytes(b"this is no database, and long enough to be read as one" * 100)
+
+    with pytest.raises(ConfigError, match="delete it"):
+        Evidence(path)

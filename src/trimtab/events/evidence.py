@@ -63,12 +63,13 @@ class Evidence:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
         self._write_lock, self._read_lock = threading.Lock(), threading.Lock()
+        # A store that nobody closed, or that could not be opened, lets go of its file all the same.
         self._writer = _connect(path)
+        weakref.finalize(self, self._writer.close)
         self._prepare()
         self._reader = _connect(path)
+        weakref.finalize(self, self._reader.close)
         self._reader.execute("PRAGMA query_only = ON")
-        # A store that nobody closed lets go of its file when it is collected.
-        weakref.finalize(self, _close, self._writer, self._reader)
 
     def close(self) -> None:
         """Close the file."""
@@ -240,20 +241,22 @@ class Evidence:
         self._writer.execute(f"PRAGMA user_version = {FORMAT}")
 
 
-def _close(*connections: sqlite3.Connection) -> None:
-    for connection in connections:
-        connection.close()
-
-
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    for pragma in (
-        "busy_timeout = 5000",
-        "journal_mode = WAL",
-        "synchronous = NORMAL",
-        f"cache_size = -{CACHE_KIB}",
-    ):
-        connection.execute(f"PRAGMA {pragma}").fetchall()
+    try:
+        for pragma in (
+            "busy_timeout = 5000",
+            "journal_mode = WAL",
+            "synchronous = NORMAL",
+            f"cache_size = -{CACHE_KIB}",
+        ):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise ConfigError(
+            f"{path} is damaged ({error}); delete it with its -wal and -shm beside it: the next"
+            " start makes it anew from the events"
+        ) from error
     return connection
 
 

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from trimtab.errors import ConfigError
 from trimtab.events.evidence import CommitRange, Evidence
 from trimtab.events.fold import Fold, FoldReport, Piece, Plans, pieces_of
 from trimtab.events.journal import read_from
@@ -54,7 +55,7 @@ def _old_commits(path: Path) -> list[CommitRange]:
         return []
     try:
         old = Evidence(path)
-    except sqlite3.DatabaseError:
+    except (ConfigError, sqlite3.DatabaseError):
         return []  # damaged: what it alone knew was the order of the newest events
     try:
         return old.commits()
