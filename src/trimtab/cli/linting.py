@@ -118,4 +118,9 @@ def _print(out: Output, findings: Sequence[Finding], n_files: int, n_errors: int
     print_findings(out, findings)
     n_warnings = len(findings) - n_errors
     what = "1 file" if n_files == 1 else f"{n_files} files"
-    out.line(f"{what}: {n_errors} errors, {n_warnings} warnings")
+    out.line(f"{what}: {counted(n_errors, 'error')}, {counted(n_warnings, 'warning')}")
+
+
+def counted(n: int, noun: str) -> str:
+    """A count with its noun: `1 error`, `2 errors`."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
