@@ -273,6 +273,11 @@ CASES = [
         "{% for i in range(99) %}{% set x = ('a,' * 120000).split(',') %}{% endfor %}",
         BUDGET,
     ),
+    Case(
+        "words held together by other white space, wrapped",
+        "{% set v = ('a\u00a0' * 55000) ~ '\U0001f600' %}{{ v|wordwrap(1) }}",
+        BUDGET,
+    ),
     Case("one long word wrapped", "{{ ('a' * 250000)|wordwrap(1) }}", BUDGET),
     Case(
         "wrapped with a long end", "{{ ('a ' * 9000)|wordwrap(1, wrapstring='x' * 9000) }}", BUDGET

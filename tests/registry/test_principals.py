@@ -152,3 +152,11 @@ def test_the_autopilot_may_operate_everywhere_and_approve_nowhere() -> None:
     AUTOPILOT.require("operate", "prod")
     with pytest.raises(Forbidden):
         AUTOPILOT.require("approve", "prod")
+
+
+@pytest.mark.parametrize("scope", ["admin", "read"])
+def test_scopes_of_the_whole_project_name_no_environment(house: House, scope: Scope) -> None:
+    with pytest.raises(BadInput, match="whole project"):
+        house.registry.principals.create_key(
+            house.admin, name="half", scopes=[scope], environments=["dev"]
+        )

@@ -13,6 +13,7 @@ from trimtab.errors import (
     UnknownPrompt,
     UnknownVersion,
 )
+from trimtab.registry.principals import AUTOPILOT
 from trimtab.registry.promotion_rows import Promotion
 from trimtab.releases.release import Policy
 
@@ -270,3 +271,24 @@ def test_a_floating_model_waits_where_pins_are_wanted(house: House) -> None:
 
     assert promotion.status == "pending"
     assert "an alias that moves" in promotion.missing[0]
+
+
+def test_a_promotion_that_waited_while_its_version_was_taken_back_is_refused(
+    house: House,
+) -> None:
+    house.push("One.", "Two.")
+    for environment in ("dev", "staging", "prod"):
+        house.promote("1.0.0", environment)
+    house.promote("1.1.0", "dev")
+    house.promote("1.1.0", "staging")
+    waiting = _ask(house, "1.1.0", "prod", expected=1)
+    plan = house.start("1.1.0", "prod")
+    house.registry.progress.take_back(AUTOPILOT, plan.id, why="slower")
+
+    with pytest.raises(Conflict, match="taken back"):
+        house.registry.promotions.approve(house.approver, waiting.id)
+
+    assert house.registry.promotions.get(waiting.id).status == "refused"
+    assert house.registry.board.generation("prod", PROMPT) == 1
+    again = _ask(house, "1.1.0", "prod", expected=1)
+    assert house.registry.promotions.approve(house.approver, again.id).status == "live"

@@ -42,3 +42,10 @@ def test_a_bomb_in_members_is_refused_too() -> None:
 def test_another_coding_is_named(body: bytes, coding: str) -> None:
     with pytest.raises(MalformedBody, match="gzip"):
         inflate(body, coding)
+
+
+def test_a_body_of_very_many_gzip_members_is_refused_at_once() -> None:
+    body = gzip.compress(b"") * 50_000
+
+    with pytest.raises(MalformedBody, match="more than 16 members"):
+        inflate(body, "gzip")

@@ -1,7 +1,7 @@
 """The lake: all events that ever were, and what is asked of them."""
 
 from collections.abc import Collection, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -196,8 +196,16 @@ class Lake:
         )
         return [_known(row) for row in rows]
 
-    def plan_exposures(self, plan_id: str, *, until: datetime | None = None) -> PlanExposures:
-        """Who had met a plan's sides before the server's clock showed `until`."""
+    def plan_exposures(
+        self, plan_id: str, *, since: date | None = None, until: datetime | None = None
+    ) -> PlanExposures:
+        """Who had met a plan's sides before the server's clock showed `until`.
+
+        Args:
+            plan_id: Which plan.
+            since: The day it started; no earlier day is read.
+            until: None = now.
+        """
         rows = self._view.query(
             """
             SELECT count(DISTINCT unit_key) FILTER (variant = 'treatment') AS treated_units,
@@ -212,6 +220,8 @@ class Lake:
             {"plan": plan_id, "until": _naive(until)},
             kinds=CALLS,
             where="plan_id = $plan",
+            since=None if since is None else day_before(since),
+            until=None if until is None else until.astimezone(UTC).date() + timedelta(days=1),
         )
         first = rows[0].pop("first_treated_at")
         return PlanExposures(**rows[0], first_treated_at=_aware(first))

@@ -95,17 +95,11 @@ class Outcomes:
 
 
 def _needs_request(entry: Entry) -> bool:
-    return entry.request_id is not None and not _is_sided(entry)
-
-
-def _is_sided(entry: Entry) -> bool:
-    """Whether the sender knew the side itself, as a resume token tells it."""
-    return None not in {entry.plan_id, entry.epoch} and entry.variant in {CONTROL, TREATMENT}
+    return entry.request_id is not None
 
 
 def _find(cursor: sqlite3.Cursor, entry: Entry, requests: Mapping[str, RequestFacts]) -> Found:
-    if _is_sided(entry):
-        return Found(sides=((entry.plan_id or "", entry.epoch or 0, entry.variant or ""),))
+    """Where an outcome belongs by what the server knows; a plan named by its sender is no proof."""
     if entry.request_id is not None:
         return _by_request(entry, requests.get(entry.request_id))
     if entry.unit_key is not None:

@@ -129,9 +129,12 @@ class EventView:
             if journal.name not in self._manifest.read():
                 self._read_on(journal.name)
         # After the journals: one that vanished while they were read stands in the manifest now.
-        for name in self._manifest.read().keys() & self._read_to.keys():
+        gone = self._manifest.read().keys() & self._read_to.keys()
+        for name in gone:
             self._connection.execute("DELETE FROM recent WHERE journal = ?", [name])
             del self._read_to[name]
+        if gone:
+            self._connection.execute("CHECKPOINT")  # else the memory of deleted rows is kept
 
     def _read_on(self, name: str) -> None:
         while (chunk := self._next(name)) is not None and chunk.data:

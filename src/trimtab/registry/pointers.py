@@ -141,6 +141,25 @@ def marks_until(
     return marks
 
 
+def taken_back_since(
+    connection: Connection, *, environment: str, prompt: str, sha: str, since: datetime
+) -> bool:
+    """Whether a plan took this candidate back there later than `since`."""
+    moves, plans = tables.plan_moves, tables.plans
+    query = (
+        select(moves.c.id)
+        .join(plans, plans.c.id == moves.c.plan)
+        .where(
+            plans.c.environment == environment,
+            plans.c.prompt == prompt,
+            plans.c.candidate == sha,
+            moves.c.action.in_(TAKING_BACK),
+            moves.c.at > since,
+        )
+    )
+    return connection.execute(query.limit(1)).first() is not None
+
+
 def add_move(
     change: Change,
     *,

@@ -26,6 +26,8 @@ Scope = Literal["decide", "render", "read", "author", "approve", "operate", "pin
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 # Keys of applications: they belong to exactly one environment.
 ONE_ENVIRONMENT: frozenset[Scope] = frozenset({"decide", "render"})
+# Scopes that hold everywhere: keys are the project's, and what is read tells of all environments.
+WHOLE_PROJECT: frozenset[Scope] = frozenset({"admin", "read"})
 # Actors that are no keys: the ramp's controller, and trimtab itself (init, adopted policies).
 RESERVED_NAMES = frozenset({"autopilot", "trimtab"})
 # A secret made elsewhere must still be beyond guessing.
@@ -269,6 +271,11 @@ class Principals:
                 )
         if environments is not None and not environments:
             raise BadInput(f'key "{name}" has no environment; name some of {known}, or all')
+        if environments is not None and (whole := sorted(WHOLE_PROJECT & set(scopes))):
+            raise BadInput(
+                f'key "{name}" has scope {" and ".join(whole)}, which hold for the whole project, '
+                f"and names environments; leave these out, or the scope"
+            )
         count = None if environments is None else len(set(environments))
         if ONE_ENVIRONMENT & set(scopes) and count != 1:
             raise BadInput(

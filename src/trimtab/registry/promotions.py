@@ -6,10 +6,10 @@ from sqlalchemy import Connection, insert, select, update
 
 from trimtab.database import tables
 from trimtab.database.engine import Database
-from trimtab.errors import BadInput, Conflict, StaleGeneration
+from trimtab.errors import BadInput, Conflict
 from trimtab.registry.ledger import Change, Ledger
 from trimtab.registry.plan_rows import running_plan
-from trimtab.registry.pointers import Pointers, add_move
+from trimtab.registry.pointers import Pointers, add_move, taken_back_since
 from trimtab.registry.policies import ApprovalRecord, Policies, add_approval
 from trimtab.registry.principals import Principal
 from trimtab.registry.promotion_rows import Promotion, overtaken_by, read_promotion
@@ -208,12 +208,25 @@ class Promotions:
         self._note(change, actor, "request_promotion", promotion, why=why, facts=facts)
         return promotion
 
-    def _overtaken(self, change: Change, promotion: Promotion) -> StaleGeneration | None:
-        """The error of a promotion that another move overtook."""
-        return overtaken_by(
+    def _overtaken(self, change: Change, promotion: Promotion) -> Conflict | None:
+        """The error of a promotion that another move, or a take-back of its version, overtook."""
+        stale = overtaken_by(
             self._pointers.moves(change.connection, promotion.environment, promotion.prompt),
             expected=promotion.expected_generation,
             prompt=promotion.prompt,
+        )
+        if stale is not None or not taken_back_since(
+            change.connection,
+            environment=promotion.environment,
+            prompt=promotion.prompt,
+            sha=promotion.sha,
+            since=promotion.requested_at,
+        ):
+            return stale
+        return Conflict(
+            f'"{promotion.prompt}" {promotion.version} was taken back in '
+            f'"{promotion.environment}" after this promotion was asked for; ask anew if it shall '
+            "be live all the same"
         )
 
     def _settle(self, change: Change, promotion: Promotion, *, by: str) -> Promotion:

@@ -19,6 +19,7 @@ from trimtab.gateway.http import (
 from trimtab.registry.principals import Principal
 
 MAX_BODY = 8 * 1024 * 1024
+MAX_MEMBERS = 16  # the rest of the body is copied once a member
 MAX_INFLATED = 32 * 1024 * 1024
 
 
@@ -75,6 +76,8 @@ def inflate(body: bytes, encoding: str) -> bytes:
     pieces: list[bytes] = []
     room = MAX_INFLATED
     while body:  # a gzip body may have several members
+        if len(pieces) == MAX_MEMBERS:
+            raise MalformedBody(f"the gzip body has more than {MAX_MEMBERS} members; send one")
         inflater = zlib.decompressobj(wbits=31)
         try:
             pieces.append(inflater.decompress(body, room + 1))

@@ -113,10 +113,10 @@ def _event_routes(workspace: Workspace, routes: APIRouter) -> None:
         prompt: str | None = None,
         since: Moment | None = None,
     ) -> Response:
-        """Requests, latency, tokens, cost and rates by version, from the events themselves."""
+        """Requests, latency, tokens, cost and rates by version; `since` means that whole hour."""
         may_read(workspace, request)
         check_environment(workspace, environment)
-        versions = workspace.lake.rollup_by_version(environment, prompt=prompt, since=since)
+        versions = workspace.rollup(environment, prompt=prompt, since=since)
         return reply({"versions": versions})
 
     @routes.get("/feedback", tags=["insight"])

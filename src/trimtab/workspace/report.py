@@ -1,6 +1,7 @@
 """Reports that read registry and events together: one plan, one request."""
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -35,34 +36,77 @@ class PlanReport(msgspec.Struct, frozen=True, kw_only=True):
     seconds_to_end: float | None
 
 
-def plan_report(registry: Registry, controller: Controller, lake: Lake, plan_id: str) -> PlanReport:
-    """Everything there is to say of one plan."""
-    detail = registry.plans.get(plan_id)
-    end = next((move for move in reversed(detail.moves) if move.action in ENDS), None)
-    exposures = lake.plan_exposures(plan_id, until=None if end is None else end.at)
-    record = detail.plan
-    return PlanReport(
-        detail=detail,
-        candidate=version_name(registry, record.prompt, record.candidate),
-        baseline=None
-        if record.baseline is None
-        else version_name(registry, record.prompt, record.baseline),
-        now=controller.look(record),
-        end=end,
-        exposures=exposures,
-        seconds_to_end=_seconds(exposures.first_treated_at, end),
-    )
+class PlanReports:
+    """Reports of plans; whom an ended plan met is read from the events once and kept.
+
+    Args:
+        registry: Holds the plans.
+        controller: Says what it sees of them.
+        lake: Knows whom they met.
+        clock: Gives the time, aware and in UTC.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        controller: Controller,
+        lake: Lake,
+        *,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._registry = registry
+        self._controller = controller
+        self._lake = lake
+        self._clock = clock
+        self._kept: dict[str, PlanExposures] = {}
+
+    def report(self, plan_id: str) -> PlanReport:
+        """Everything there is to say of one plan."""
+        detail = self._registry.plans.get(plan_id)
+        record = detail.plan
+        end = next((move for move in reversed(detail.moves) if move.action in ENDS), None)
+        exposures = self._exposures(detail, end)
+        baseline = record.baseline
+        return PlanReport(
+            detail=detail,
+            candidate=self._version(record.prompt, record.candidate),
+            baseline=None if baseline is None else self._version(record.prompt, baseline),
+            now=self._controller.look(record),
+            end=end,
+            exposures=exposures,
+            seconds_to_end=_seconds(exposures.first_treated_at, end),
+        )
+
+    def _exposures(self, detail: PlanDetail, end: PlanMove | None) -> PlanExposures:
+        record = detail.plan
+        if record.status == "draft":
+            return NOBODY
+        if record.id in self._kept:
+            return self._kept[record.id]
+        found = self._lake.plan_exposures(
+            record.id, since=record.created_at.date(), until=None if end is None else end.at
+        )
+        if end is not None and self._clock() - end.at > SETTLED:
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()
+            self._kept[record.id] = found
+        return found
+
+    def _version(self, prompt: str, sha: str) -> str:
+        return self._registry.versions.resolve(f"{prompt}@sha:{sha}").version
+
+
+NOBODY = PlanExposures(
+    treated_units=0, treated_requests=0, control_units=0, control_requests=0, first_treated_at=None
+)
+SETTLED = timedelta(seconds=10)  # by then every event received before the end is in a journal
+MOST_KEPT = 1_000
 
 
 def _seconds(first: datetime | None, end: PlanMove | None) -> float | None:
     if first is None or end is None:
         return None
     return round((end.at - first).total_seconds(), 3)
-
-
-def version_name(registry: Registry, prompt: str, sha: str) -> str:
-    """The semver of a sha."""
-    return registry.versions.resolve(f"{prompt}@sha:{sha}").version
 
 
 # Any: events have the columns of their kind.

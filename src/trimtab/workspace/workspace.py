@@ -21,6 +21,7 @@ from trimtab.events.journal import Journal, seal_abandoned
 from trimtab.events.lake import Lake
 from trimtab.events.outcomes import Outcomes
 from trimtab.events.rebuild import rebuild
+from trimtab.events.rollup import VersionRollup
 from trimtab.events.totals import BaselineHistory
 from trimtab.providers.pricing import PriceTable, Usage
 from trimtab.registry.ledger import Published
@@ -30,7 +31,7 @@ from trimtab.registry.registry import Registry
 from trimtab.sdk.columns import new_id
 from trimtab.sdk.snapshot import Snapshot
 from trimtab.workspace.lock import FolderLock
-from trimtab.workspace.report import PlanReport, explain_request, plan_report
+from trimtab.workspace.report import PlanReport, PlanReports, explain_request
 from trimtab.workspace.serving import Serving
 from trimtab.workspace.settings import Settings, read_settings
 
@@ -83,6 +84,7 @@ class Workspace:
         self.controller = Controller(
             self.registry, self.evidence, clock=now, behind_s=self._fold.behind_s
         )
+        self._reports = PlanReports(self.registry, self.controller, self.lake, clock=now)
         self._outcomes = Outcomes(self.evidence, self.lake)
         self._prices = PriceTable(settings.prices)
         self._worker: Worker | None = None
@@ -208,9 +210,25 @@ class Workspace:
         history = self.history(plan.environment, plan.prompt)
         return self.registry.plans.start(actor, plan_id, history=history, why=why)
 
+    def rollup(
+        self,
+        environment: str | None = None,
+        *,
+        prompt: str | None = None,
+        since: datetime | None = None,
+    ) -> list[VersionRollup]:
+        """Sums by version since the beginning of `since`'s hour, of one environment or of each."""
+        self.fold()
+        places = [environment] if environment is not None else list(self.settings.policies)
+        return [
+            row
+            for place in places
+            for row in self.evidence.rollup(place, prompt=prompt, since=since)
+        ]
+
     def plan_report(self, plan_id: str) -> PlanReport:
         """Everything there is to say of one plan."""
-        return plan_report(self.registry, self.controller, self.lake, plan_id)
+        return self._reports.report(plan_id)
 
     def explain(self, request_id: str) -> Columns:
         """What was decided for a request, why, and what came of it."""

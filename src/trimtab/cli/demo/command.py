@@ -154,6 +154,10 @@ class Run:
             "rollup_by_version": story.rollup(),
             "traffic": traffic,
             "acknowledged_events": {"sent": acknowledged, "lost": lost},
+            "answered": {
+                "requests": traffic.get("ok", 0) + traffic.get("provider_errors", 0),
+                "events": counters["requests"].get("prod", 0),
+            },
             "counters": counters,
             "server_kills": self._chaos.kills,
             "seconds": round(time.monotonic() - self._started, 1),

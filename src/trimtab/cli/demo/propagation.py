@@ -42,8 +42,9 @@ class Propagation:
     def __init__(self, api: Api, *, url: str, key: str) -> None:
         self._api = api
         self._client = Client(url, key, cache_dir="", environment=ENVIRONMENT)
+        self._swaps: list[tuple[float, float]] = []
+        self._moved_at: list[float] = []
         self._client.on_change(self._swapped)
-        self._delays_ms: dict[int, float] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="propagation", daemon=True)
         self.moves = 0
@@ -58,17 +59,26 @@ class Propagation:
         self._thread.start()
 
     def finish(self) -> list[float]:
-        """Make the moves that are left; gives the delays in ms, one a move the client saw."""
+        """Make the moves that are left; gives the delay of each in ms, in order of size.
+
+        A move is served from the first swap to its revision or a newer one; one that never was
+        counts as long as the client had time.
+        """
         self._thread.join(timeout=FINISH_S)
         self._stop.set()
         self._thread.join(timeout=FINISH_S)
+        ended = time.time()
         self._client.close()
-        return sorted(self._delays_ms.values())
+        swaps = sorted(self._swaps)
+        return sorted(
+            1000 * (next((at for published, at in swaps if published >= moved), ended) - moved)
+            for moved in self._moved_at
+        )
 
     def _swapped(self, snapshot: Snapshot) -> None:
         now = time.time()
         published = datetime.fromisoformat(snapshot.block.published_at).timestamp()
-        self._delays_ms.setdefault(snapshot.revision, (now - published) * 1000)
+        self._swaps.append((published, now))
 
     def _run(self) -> None:
         while self.moves < MOVES and not self._stop.is_set():
@@ -86,5 +96,6 @@ class Propagation:
             "expected_generation": now,
             "why": "measuring how fast a move arrives",
         }
-        self._api.post(f"{pointer_path(ENVIRONMENT, PROMPT)}/promotions", body)
+        moved = self._api.post(f"{pointer_path(ENVIRONMENT, PROMPT)}/promotions", body)
+        self._moved_at.append(datetime.fromisoformat(moved["decided_at"]).timestamp())
         self.moves += 1

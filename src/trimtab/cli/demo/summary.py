@@ -55,10 +55,10 @@ def readings(report: Shown) -> list[Shown]:
 
 def harmful(report: Shown) -> Shown:
     """What happened to the candidate that does harm: on which guardrail, after how many."""
-    breached = [each["text"] for each in readings(report) if each["verdict"] == "breach"]
+    action = (report["end"] or {}).get("evidence", {}).get("action", {})
     return {
         **candidate(report),
-        "guardrail": breached[0] if breached else None,
+        "guardrail": action.get("guardrail"),
         "treated_exposures": report["exposures"]["treated_units"],
         "treated_requests": report["exposures"]["treated_requests"],
         "seconds_to_rollback": report["seconds_to_end"],

@@ -16,6 +16,8 @@ from trimtab.prompts.sandbox.operators import NUMBERS, checked, pay_search
 
 _WORD_START = re.compile(r"([-\s({\[<]+)")
 _MAX_STRIP_CHARS = 64  # stripping costs one search in them per character
+# What `textwrap` breaks lines at; other white space stands inside its words.
+_ASCII_SPACE = re.compile(r"[\t\n\x0b\x0c\r ]+")
 _MAX_WRAP_STRING = 8
 _MAX_DIGITS = 15  # beyond it a float holds nothing
 _CONVERSION = re.compile(r"%(?:(%)|([-+ #0]{0,5})(\d{0,3})(?:\.(\d{1,2}))?([sdifeEgGxX])|)")
@@ -123,7 +125,7 @@ def wordwrap(  # noqa: PLR0917
     if len(wrapstring) > _MAX_WRAP_STRING:
         raise TemplateBudgetExceeded(f"`wordwrap` joins with at most {_MAX_WRAP_STRING} characters")
     # textwrap looks at each character a few times, and copies a long word once per line of it.
-    longest = max(map(len, text.split()), default=0)
+    longest = max(map(len, _ASCII_SPACE.split(text)), default=0)
     context.spend(16 * len(text) + longest * longest // max(width, 1) // 64)
     wrapped = (
         textwrap.wrap(

@@ -71,6 +71,6 @@ def page_view(workspace: Workspace, *, gateway: str) -> view.Shown:
         "environments": list(workspace.settings.policies),
         "matrix": view.matrix(status),
         "rollouts": [view.rollout(workspace.plan_report(plan.id), now) for plan in plans],
-        "versions": view.versions(workspace.lake.rollup_by_version()),
+        "versions": view.versions(workspace.rollup()),
         "changes": view.changes(registry.audit.rows(limit=ROWS_READ), now, most=CHANGES_SHOWN),
     }
