@@ -99,7 +99,7 @@ def effect_text(rail: Shown) -> str:
     """An effect with its interval."""
     effect = rail["effect"]
     if effect["kind"] == "undefined":
-        return str(effect["reason"])
+        return str(effect["reason"]).replace("_", " ")
     low, high = effect["low"], effect["high"]
     if rail["effect_is"] == "relative_change":
         low_text = "?" if low is None else f"{100 * low:+.0f}"
