@@ -35,6 +35,7 @@ def insight_routes(workspace: Workspace) -> APIRouter:
     """The routes, bound to a workspace."""
     routes = APIRouter(prefix="/api/v1")
     _status_routes(workspace, routes)
+    _audit_routes(workspace, routes)
     _event_routes(workspace, routes)
     return routes
 
@@ -63,6 +64,10 @@ def _status_routes(workspace: Workspace, routes: APIRouter) -> None:
         ]
         moves.sort(key=lambda move: move["at"], reverse=True)
         return reply({"moves": moves})
+
+
+def _audit_routes(workspace: Workspace, routes: APIRouter) -> None:
+    registry = workspace.registry
 
     @routes.get("/audit", tags=["insight"])
     def audit(

@@ -58,6 +58,7 @@ def promoting_routes(workspace: Workspace) -> APIRouter:
     _promotion_routes(workspace, routes)
     _switch_routes(workspace, routes)
     _plan_routes(workspace, routes)
+    _progress_routes(workspace, routes)
     _key_routes(workspace, routes)
     return routes
 
@@ -187,6 +188,10 @@ def _plan_routes(workspace: Workspace, routes: APIRouter) -> None:
         """Freeze the plan and divide the traffic by its first step."""
         actor = principal_of(workspace, request)
         return reply(workspace.start_plan(actor, plan_id, why=body.why))
+
+
+def _progress_routes(workspace: Workspace, routes: APIRouter) -> None:
+    registry = workspace.registry
 
     @routes.post("/plans/{plan_id}/pause", tags=["plans"])
     def pause(plan_id: str, body: WhyBody, request: Request) -> Response:
