@@ -7,7 +7,13 @@ import pytest
 from tests.journeys.house import REPLY, House, eventually, held_plan
 from trimtab import Client
 from trimtab.cli.api import pointer_path
-from trimtab.errors import Forbidden, KeyMismatch, ServerUnreachable, Unauthorized
+from trimtab.errors import (
+    Forbidden,
+    KeyMismatch,
+    ServerRefused,
+    ServerUnreachable,
+    Unauthorized,
+)
 
 
 def served(client: Client, house: House) -> str | None:
@@ -43,6 +49,18 @@ def test_the_kill_switch_serves_the_last_good_release_and_back(house: House) -> 
     assert client.get(house.prompt).reason == "killed"
     house.admin.call("DELETE", kill)
     eventually(lambda: served(client, house) == second, within_s=2)
+
+
+def test_a_kill_that_names_another_generation_than_the_live_one_is_refused(house: House) -> None:
+    house.release(word="first")
+    house.promote(house.prompt, house.push(house.prompt, REPLY.replace("NAME", "second")))
+    kill = f"{pointer_path('prod', house.prompt)}/kill"
+
+    with pytest.raises(ServerRefused) as refused:
+        house.admin.call("PUT", kill, {"why": "late", "from_generation": 1})
+    assert (refused.value.status, refused.value.code) == (409, "stale_generation")
+
+    assert house.admin.call("PUT", kill, {"why": "now", "from_generation": 2})["killed"]
 
 
 def test_a_rollback_by_hand_takes_back_the_live_release_once(house: House) -> None:

@@ -31,10 +31,15 @@ class PromotionBody(WhyBody):
     expected_generation: int = Field(ge=0)
 
 
-class RollbackBody(WhyBody):
-    """What to take back; without `from_generation`, what is live at receipt."""
+class KillBody(WhyBody):
+    """What to take off; without `from_generation`, what is live at receipt."""
 
     from_generation: int | None = Field(default=None, ge=0)
+
+
+class RollbackBody(KillBody):
+    """What to take back; `again` takes back once more within ten minutes."""
+
     again: bool = False
 
 
@@ -134,10 +139,16 @@ def _switch_routes(workspace: Workspace, routes: APIRouter) -> None:
         return reply(taken)
 
     @routes.put(prompt + "/kill", tags=["taking back"])
-    def kill(environment: str, name: str, body: WhyBody, request: Request) -> Response:
+    def kill(environment: str, name: str, body: KillBody, request: Request) -> Response:
         """Switch the prompt off: the baseline or the last good release is served."""
-        actor = principal_of(workspace, request)
-        return reply(take_backs.kill(actor, environment=environment, prompt=name, why=body.why))
+        killed = take_backs.kill(
+            principal_of(workspace, request),
+            environment=environment,
+            prompt=name,
+            from_generation=body.from_generation,
+            why=body.why,
+        )
+        return reply(killed)
 
     @routes.delete(prompt + "/kill", tags=["taking back"])
     def unkill(environment: str, name: str, request: Request, why: str = "") -> Response:

@@ -36,7 +36,7 @@ class Stage:
     """Starts and ends the processes; the server can be killed and started again on the spot.
 
     Args:
-        folder: Data folder; None makes a temporary one, removed at the end unless `keep`.
+        folder: Data folder; None makes a temporary one, removed at the end.
         port: The server's; 0 takes a free one.
         seed: Of the provider's and the traffic's draws.
         rate: Requests a second.
